@@ -53,7 +53,11 @@ class TrustError(GatelinkError):
 
 
 class PinMismatch(TrustError):
-    """The GateManager's certificate is not the pinned one."""
+    """The GateManager's certificate is not the pinned one; ``presented`` (DER) is what came instead."""
+
+    def __init__(self, text: str, presented: bytes) -> None:
+        super().__init__(text)
+        self.presented = presented
 
 
 class ProofError(TrustError):

@@ -167,6 +167,8 @@ class EnrolStart(_Message, frozen=True):
     kind: Literal["appliance", "user"]
     claim_id: Annotated[str, Meta(max_length=64)]
     nonce: Nonce
+    key_sha256: Digest
+    """Of the public key that the CSR will hold: part of both proofs."""
 
 
 class EnrolProof(_Message, frozen=True):
@@ -209,7 +211,8 @@ class ApplianceLogin(_Message, frozen=True):
     """The first message of an SM. Who it is follows from its certificate alone."""
 
     software: Text
-    boot_id: Identifier
+    run_id: Identifier
+    """Random for each run of the daemon: with another one, no session of the earlier run can still live."""
     route: Route
     pin_alarms: PinAlarms = ()
 
@@ -393,7 +396,9 @@ class Vocabulary(Generic[M]):
             return self._decoder.decode(payload)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             self._raise_if_unknown(payload)
-            raise MessageError(f"not a message that is allowed here: {error}") from None
+            # "Invalid value" quotes what a stranger wrote, all other texts name fields and kinds only.
+            what = "its type is not allowed" if str(error).startswith("Invalid value") else error
+            raise MessageError(f"not a message that is allowed here: {what}") from None
 
     def _raise_if_unknown(self, payload: bytes) -> None:
         try:

@@ -1,0 +1,109 @@
+"""The few TLS contexts that exist. TLS 1.3 only; a party trusts exactly one certificate, never a chain or a date.
+
+Which certificate that is was learnt before: the pinned one of the GateManager, or the other end's as the GateManager
+told it. It is loaded as the only trust anchor, so that OpenSSL refuses any other during the handshake, before a client
+certificate or a byte of ours is sent. Dates are not judged (``_NO_CHECK_TIME``): a gateway may have no clock, and the
+exact certificate is stronger than its dates. See docs/decisions/0003-pinned-certificate-as-trust-anchor.md.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from .identity import Identity, to_pem
+from .pins import Pin
+from .wire import ALPN_TUNNEL
+
+_NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL; the ssl module has no name for it."""
+
+
+def first_contact_context(protocol: str) -> ssl.SSLContext:
+    """For a party that does not know the GM yet, or asks who it is: no check, and nothing of ours is presented."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    return context
+
+
+def pinned_context(pin: Pin, protocol: str, identity: Identity | None) -> ssl.SSLContext:
+    """For a party that knows the GM; ``identity`` is presented only to the holder of the pinned key."""
+    context = _only_trust(_context(ssl.PROTOCOL_TLS_CLIENT), pin.certificate)
+    context.set_alpn_protocols([protocol])
+    if identity is not None:
+        load_identity(context, identity)
+    return context
+
+
+def gm_open_context(identity: Identity, protocols: Sequence[str]) -> ssl.SSLContext:
+    """The GM's appliance side towards those that have no certificate yet (hello, enrolment)."""
+    context = _server_context(protocols)
+    load_identity(context, identity)
+    return context
+
+
+def gm_mutual_context(identity: Identity, authorities: Sequence[bytes], protocols: Sequence[str]) -> ssl.SSLContext:
+    """The GM's appliance side towards those with a certificate of one of its ``authorities`` (DER)."""
+    context = _server_context(protocols)
+    context.verify_mode = ssl.CERT_REQUIRED
+    for authority in authorities:
+        context.load_verify_locations(cadata=authority)
+    load_identity(context, identity)
+    return context
+
+
+def tunnel_client_context(identity: Identity, peer_certificate: bytes) -> ssl.SSLContext:
+    """The LM's end of a session."""
+    context = _only_trust(_context(ssl.PROTOCOL_TLS_CLIENT), peer_certificate)
+    context.set_alpn_protocols([ALPN_TUNNEL])
+    load_identity(context, identity)
+    return context
+
+
+def tunnel_server_context(identity: Identity, peer_certificate: bytes) -> ssl.SSLContext:
+    """The SM's end of a session."""
+    context = _only_trust(_server_context([ALPN_TUNNEL]), peer_certificate)
+    load_identity(context, identity)
+    return context
+
+
+def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
+    """Give a context its certificate and key.
+
+    The ssl module reads keys from files only: the file is anonymous memory, the key in it encrypted with a password
+    that lives as long as this call.
+    """
+    password = secrets.token_bytes(32).hex()
+    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, to_pem(identity, password.encode()))
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=password)
+    finally:
+        os.close(descriptor)
+
+
+def _context(protocol: ssl._SSLMethod) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _server_context(protocols: Sequence[str]) -> ssl.SSLContext:
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    """No resumption: each connection proves its certificate, and the GM holds less of each."""
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def _only_trust(context: ssl.SSLContext, certificate: bytes) -> ssl.SSLContext:
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+    context.load_verify_locations(cadata=certificate)
+    return context
