@@ -1,0 +1,195 @@
+"""The lab as a whole: up, down, places and lines by name, and what is added while it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from lab import layout, namespaces, rights, running
+from lab.building import build
+from lab.exceptions import LabError
+from lab.firewalls import Firewall, Rules
+from lab.layout import PLANT_NETWORK, Layout
+from lab.lines import Line
+from lab.places import Place
+from lab.states import load, save
+
+_NOTHING = Layout((), ())
+
+
+class Lab:
+    """The layout of real namespaces with one prefix. `with Lab() as lab:` has it up inside and leaves nothing behind.
+
+    At the start it removes what a crashed lab with the same prefix left. Raises MissingRights, LabInUse, LabError.
+    """
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self.prefix = running.prefix_in_use(prefix)
+        self.places: dict[str, Place] = {}
+        self.lines: dict[str, Line] = {}
+        self.firewalls: dict[str, Firewall] = {}
+        self.run_directory: Path = running.run_directory(self.prefix)
+        self._layout = _NOTHING
+        self._lock: running.Lock | None = None
+
+    def __enter__(self) -> Lab:
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def up(self) -> None:
+        """Build everything (about half a second)."""
+        rights.check()
+        self._lock = running.Lock(self.prefix)
+        try:
+            self._remove_everything()
+            self.run_directory.mkdir(parents=True)
+            self._add(layout.base())
+        except BaseException:
+            self.down()
+            raise
+
+    def down(self) -> None:
+        """End every process in the lab and remove everything. Does nothing if the lab is not up."""
+        if self._lock is None:
+            return
+        try:
+            self._remove_everything()
+            for place in self.places.values():
+                for process in place.processes:
+                    process.forget()
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    @classmethod
+    def attach(cls, prefix: str | None = None) -> Lab:
+        """The lab that another process has up: for looking at it, changing lines and adding to it. Raises LabError."""
+        lab = cls(prefix)
+        found = load(lab._layout_path, Layout, _NOTHING)
+        if not found.places:
+            raise LabError(f"no lab {lab.prefix!r} is up; start it with ./lab up")
+        lab._take_over(found)
+        return lab
+
+    @classmethod
+    def clean(cls, prefix: str | None = None) -> list[str]:
+        """Remove what a crash left; the namespaces that were found. Raises LabInUse if the lab is up."""
+        lab = cls(prefix)
+        lab._lock = running.Lock(lab.prefix)
+        found = namespaces.existing(lab.prefix)
+        lab.down()
+        return found
+
+    def __getitem__(self, name: str) -> Place:
+        return self.place(name)
+
+    def place(self, name: str) -> Place:
+        """A place by name. Raises LabError that lists those there are."""
+        if name not in self.places:
+            raise LabError(f"no place {name!r} in the lab {self.prefix!r}; there are: {', '.join(self.places)}")
+        return self.places[name]
+
+    def line(self, name: str) -> Line:
+        """A line by name. Raises LabError that lists those there are."""
+        if name not in self.lines:
+            raise LabError(f"no line {name!r} in the lab {self.prefix!r}; there are: {', '.join(self.lines)}")
+        return self.lines[name]
+
+    def firewall(self, name: str) -> Firewall:
+        """A firewall (`office`, `factory`, `factory2`). Raises LabError that lists those there are."""
+        if name not in self.firewalls:
+            raise LabError(f"no firewall {name!r} in the lab {self.prefix!r}; there are: {', '.join(self.firewalls)}")
+        return self.firewalls[name]
+
+    @property
+    def pc(self) -> Place:
+        """The engineer's PC, 10.10.1.2."""
+        return self.places["pc"]
+
+    @property
+    def office(self) -> Place:
+        """The office's firewall."""
+        return self.places["office"]
+
+    @property
+    def internet(self) -> Place:
+        """Where the GM is, 203.0.113.10."""
+        return self.places["internet"]
+
+    @property
+    def factory(self) -> Place:
+        """The factory's firewall."""
+        return self.places["factory"]
+
+    @property
+    def site(self) -> Place:
+        """Where the SM is: eth0 10.20.1.2 is its uplink, eth1 192.168.50.1 its plant side."""
+        return self.places["site"]
+
+    @property
+    def plant(self) -> Place:
+        """The plant network, and on it the PLC 192.168.50.10."""
+        return self.places["plant"]
+
+    def add_pc(self) -> Place:
+        """One more PC on the office LAN: `pc2`, `pc3`, ..."""
+        number = self._count("pc", upto=200)
+        return self._add(layout.pc(number, self._next_line()))[0]
+
+    def add_site(self, plant_network: str = PLANT_NETWORK) -> tuple[Place, Place]:
+        """One more site and plant behind a factory of its own, by default with the same addresses as the first."""
+        number = self._count("site", upto=60)
+        _, site, plant = self._add(layout.site(number, self._next_line(), plant_network))
+        return site, plant
+
+    def add_host(self, plant: str = "plant") -> Place:
+        """One more host on a plant network: `plant-b` with .11, `plant-c` with .12, ..."""
+        spec = self.place(plant).spec
+        if not spec.name.startswith("plant") or not spec.bridges:
+            raise LabError(f"{plant!r} is not a plant network; hosts are added to plant, plant2, ...")
+        number = 1 + sum(name.startswith(f"{plant}-") for name in self.places)
+        if number > 25:
+            raise LabError(f"{plant!r} is full: 25 hosts beside the PLC")
+        return self._add(layout.plant_host(spec, number, self._next_line()))[0]
+
+    @property
+    def _layout_path(self) -> Path:
+        return self.run_directory / "layout.json"
+
+    def _add(self, fragment: Layout) -> list[Place]:
+        build(self.prefix, fragment)
+        self._take_over(fragment)
+        for place in fragment.places:
+            if place.nat:
+                self.firewalls[place.name].set(Rules())
+        save(self._layout_path, self._layout)
+        return [self.places[place.name] for place in fragment.places]
+
+    def _take_over(self, fragment: Layout) -> None:
+        self._layout += fragment
+        for place in fragment.places:
+            self.places[place.name] = Place(self.prefix, place, self.run_directory)
+            if place.nat:
+                self.firewalls[place.name] = Firewall(f"{self.prefix}-{place.name}", place.name, self.run_directory)
+        for line in fragment.lines:
+            self.lines[line.name] = Line(self.prefix, line, self.run_directory)
+
+    def _next_line(self) -> int:
+        return 1 + max(line.index for line in self._layout.lines)
+
+    def _count(self, kind: str, upto: int) -> int:
+        number = 1 + sum(name.rstrip("0123456789") == kind for name in self.places)
+        if number > upto:
+            raise LabError(f"the lab {self.prefix!r} is full: {upto} of {kind}")
+        return number
+
+    def _remove_everything(self) -> None:
+        found = namespaces.existing(self.prefix)
+        namespaces.end_inhabitants(found)
+        namespaces.delete(found)
+        running.remove(self.run_directory)
