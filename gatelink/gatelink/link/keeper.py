@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -28,7 +28,8 @@ from .contact import Contact, connect_pinned
 from .dial import STAGGER_S, race
 from .endpoints import Endpoint
 
-MAX_ALARMS = 16
+MAX_ALARMS: Final = 16
+M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
 
 
 class KeeperSettings(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class KeeperSettings(msgspec.Struct, frozen=True):
     backoff_longest_s: float = 60.0
 
 
-class Owner(Protocol[M]):
+class Owner(Protocol[M_contra]):
     """What the keeper asks of, and tells, the program that it keeps the connection for."""
 
     def ways(self) -> tuple[Endpoint, ...]:
@@ -55,7 +56,7 @@ class Owner(Protocol[M]):
     def connected(self, welcome: Welcome, way: Endpoint) -> None:
         """The login is good. Called again when the keeper changed to a better way."""
 
-    def received(self, message: M) -> None:
+    def received(self, message: M_contra) -> None:
         """A message other than the answer to the login came."""
 
     def lost(self, reason: str, retry_s: float) -> None:
