@@ -69,9 +69,12 @@ async def send(tls: ssl.SSLSocket, message: Message) -> None:
 async def end_tls(tls: ssl.SSLSocket) -> socket.socket:
     """Exchange close_notify and return the plain connection: nothing of what follows it was read."""
     try:
-        return await drive(tls, tls.unwrap)
+        await drive(tls, tls.unwrap)
     except ssl.SSLError as error:
         raise LinkError(f"the other side did not end TLS properly: {error.reason or error}") from None
+    plain = socket.socket(fileno=tls.detach())
+    plain.setblocking(False)
+    return plain
 
 
 class Conversation:

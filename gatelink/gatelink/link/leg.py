@@ -23,7 +23,7 @@ _LIMIT_BYTES: Final = 1024
 async def open_leg(endpoint: Endpoint, pin: Pin, identity: Identity, ticket: bytes) -> socket.socket:
     """Return the plain connection that is joined to the other party's leg.
 
-    Raises Refused (ticket used, expired or another's), PinMismatch, LinkError when the far party does not come in time.
+    Raises Refused (ticket used, expired or another's), PinMismatch, LinkError if the far party does not come in time.
     """
     contact = await connect_pinned(endpoint, pin, ALPN_RELAY, identity)
     try:
