@@ -31,6 +31,7 @@ class Delayer:
         self._namespace = namespace
         self._wires = (spec.wire("a"), spec.wire("b"))
         self._state = run_directory / f"{spec.name}.delay.json"
+        self._started: list[subprocess.Popen[bytes]] = []
         self._log = run_directory / "logs" / f"{spec.name}.delay.log"
 
     def start(self, delay_ms: float) -> None:
@@ -43,26 +44,35 @@ class Delayer:
         try:
             self._log.parent.mkdir(exist_ok=True)
             with self._log.open("ab") as log:
-                pid = subprocess.Popen(
+                process = subprocess.Popen(
                     ["ip", "netns", "exec", self._namespace, *program],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     pass_fds=(says_ready,),
                     start_new_session=True,
-                ).pid
+                )
+        except OSError as error:
+            os.close(ready)
+            raise LabError(f"cannot start the delaying program: {error}") from None
         finally:
             os.close(says_ready)
         with os.fdopen(ready, "rb") as pipe:
             if not select.select([pipe], [], [], _START_S)[0] or not pipe.read(1):
                 raise LabError(f"the delaying program of {'/'.join(self._wires)} did not start; see {self._log}")
+        self._started.append(process)
         _ask_to_end(running.pid)
-        save(self._state, _Running(pid, delay_ms))
+        save(self._state, _Running(process.pid, delay_ms))
 
     def stop(self) -> None:
         """Let it hand out what it still holds, each frame at its time, and end."""
         _ask_to_end(load(self._state, _Running, _Running()).pid)
         self._state.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Collect what was started here, after everything in the lab was ended."""
+        for process in self._started:
+            process.wait()
 
 
 def _is_running(pid: int) -> bool:

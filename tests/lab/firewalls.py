@@ -1,4 +1,4 @@
-"""The firewalls of the office and the factories: address translation, closed ports, a detour for a man in the middle."""
+"""The firewalls of office and factories: address translation, closed ports, a detour for a man in the middle."""
 
 from __future__ import annotations
 

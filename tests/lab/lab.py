@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from lab import layout, namespaces, rights, running
 from lab.building import build
@@ -14,6 +17,7 @@ from lab.lines import Line
 from lab.places import Place
 from lab.states import load, save
 
+Found = TypeVar("Found")
 _NOTHING = Layout((), ())
 
 
@@ -62,6 +66,8 @@ class Lab:
             for place in self.places.values():
                 for process in place.processes:
                     process.forget()
+            for line in self.lines.values():
+                line.forget()
         finally:
             self._lock.release()
             self._lock = None
@@ -70,10 +76,9 @@ class Lab:
     def attach(cls, prefix: str | None = None) -> Lab:
         """The lab that another process has up: for looking at it, changing lines and adding to it. Raises LabError."""
         lab = cls(prefix)
-        found = load(lab._layout_path, Layout, _NOTHING)
-        if not found.places:
+        lab._catch_up()
+        if not lab.places:
             raise LabError(f"no lab {lab.prefix!r} is up; start it with ./lab up")
-        lab._take_over(found)
         return lab
 
     @classmethod
@@ -90,21 +95,15 @@ class Lab:
 
     def place(self, name: str) -> Place:
         """A place by name. Raises LabError that lists those there are."""
-        if name not in self.places:
-            raise LabError(f"no place {name!r} in the lab {self.prefix!r}; there are: {', '.join(self.places)}")
-        return self.places[name]
+        return self._find("place", name, self.places)
 
     def line(self, name: str) -> Line:
-        """A line by name. Raises LabError that lists those there are."""
-        if name not in self.lines:
-            raise LabError(f"no line {name!r} in the lab {self.prefix!r}; there are: {', '.join(self.lines)}")
-        return self.lines[name]
+        """A line by name, such as `factory-site`. Raises LabError that lists those there are."""
+        return self._find("line", name, self.lines)
 
     def firewall(self, name: str) -> Firewall:
-        """A firewall (`office`, `factory`, `factory2`). Raises LabError that lists those there are."""
-        if name not in self.firewalls:
-            raise LabError(f"no firewall {name!r} in the lab {self.prefix!r}; there are: {', '.join(self.firewalls)}")
-        return self.firewalls[name]
+        """A firewall: `office`, `factory`, `factory2`. Raises LabError that lists those there are."""
+        return self._find("firewall", name, self.firewalls)
 
     @property
     def pc(self) -> Place:
@@ -138,28 +137,37 @@ class Lab:
 
     def add_pc(self) -> Place:
         """One more PC on the office LAN: `pc2`, `pc3`, ..."""
-        number = self._count("pc", upto=200)
-        return self._add(layout.pc(number, self._next_line()))[0]
+        with self._alone():
+            return self._add(layout.pc(self._count("pc", upto=200), self._next_line()))[0]
 
     def add_site(self, plant_network: str = PLANT_NETWORK) -> tuple[Place, Place]:
         """One more site and plant behind a factory of its own, by default with the same addresses as the first."""
-        number = self._count("site", upto=60)
-        _, site, plant = self._add(layout.site(number, self._next_line(), plant_network))
-        return site, plant
+        with self._alone():
+            number = self._count("site", upto=60)
+            _, site, plant = self._add(layout.site(number, self._next_line(), plant_network))
+            return site, plant
 
     def add_host(self, plant: str = "plant") -> Place:
         """One more host on a plant network: `plant-b` with .11, `plant-c` with .12, ..."""
-        spec = self.place(plant).spec
-        if not spec.name.startswith("plant") or not spec.bridges:
-            raise LabError(f"{plant!r} is not a plant network; hosts are added to plant, plant2, ...")
-        number = 1 + sum(name.startswith(f"{plant}-") for name in self.places)
-        if number > 25:
-            raise LabError(f"{plant!r} is full: 25 hosts beside the PLC")
-        return self._add(layout.plant_host(spec, number, self._next_line()))[0]
+        with self._alone():
+            spec = self.place(plant).spec
+            if not layout.is_plant(spec):
+                raise LabError(f"{plant!r} is no plant network; hosts are added to plant, plant2, ...")
+            number = 1 + sum(name.startswith(f"{plant}-") for name in self.places)
+            if number > layout.MOST_PLANT_HOSTS:
+                raise LabError(f"{plant!r} is full: {layout.MOST_PLANT_HOSTS} hosts beside the PLC")
+            return self._add(layout.plant_host(spec, number, self._next_line()))[0]
 
     @property
     def _layout_path(self) -> Path:
         return self.run_directory / "layout.json"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While something is added: nobody else adds, and what others added from other terminals is known here."""
+        with running.alone(self.run_directory):
+            self._catch_up()
+            yield
 
     def _add(self, fragment: Layout) -> list[Place]:
         build(self.prefix, fragment)
@@ -170,14 +178,31 @@ class Lab:
         save(self._layout_path, self._layout)
         return [self.places[place.name] for place in fragment.places]
 
+    def _catch_up(self) -> None:
+        found = load(self._layout_path, Layout, _NOTHING)
+        self._take_over(
+            Layout(
+                tuple(place for place in found.places if place.name not in self.places),
+                tuple(line for line in found.lines if line.name not in self.lines),
+            )
+        )
+
     def _take_over(self, fragment: Layout) -> None:
         self._layout += fragment
         for place in fragment.places:
             self.places[place.name] = Place(self.prefix, place, self.run_directory)
             if place.nat:
-                self.firewalls[place.name] = Firewall(f"{self.prefix}-{place.name}", place.name, self.run_directory)
+                namespace = f"{self.prefix}-{place.name}"
+                self.firewalls[place.name] = Firewall(namespace, place.name, self.run_directory)
         for line in fragment.lines:
             self.lines[line.name] = Line(self.prefix, line, self.run_directory)
+
+    def _find(self, kind: str, name: str, known: Mapping[str, Found]) -> Found:
+        if name not in known:
+            self._catch_up()
+        if name not in known:
+            raise LabError(f"no {kind} {name!r} in the lab {self.prefix!r}; there are: {', '.join(known)}")
+        return known[name]
 
     def _next_line(self) -> int:
         return 1 + max(line.index for line in self._layout.lines)

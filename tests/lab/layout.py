@@ -9,11 +9,14 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from lab.exceptions import LabError
+
 GM_ADDRESS = "203.0.113.10"
 GM_SECOND_ADDRESS = "203.0.113.11"
 GM_PORTS = (11444, 443, 80)
 PROXY_PORT = 3128
 PLANT_NETWORK = "192.168.50.0/24"
+MOST_PLANT_HOSTS = 25
 
 OFFICE_LAN_ADDRESS = "10.10.1.1"
 SITE_LAN_ADDRESS = "10.20.1.1"
@@ -74,7 +77,6 @@ def base() -> Layout:
     """The first lab: one PC in the office, the internet, one factory with its site and its plant."""
     middle = Layout(
         places=(
-            PlaceSpec("internet", forwards=True, own_addresses=(f"{GM_ADDRESS}/32", f"{GM_SECOND_ADDRESS}/32")),
             PlaceSpec(
                 "office",
                 gateway="198.51.100.1",
@@ -82,6 +84,7 @@ def base() -> Layout:
                 nat=True,
                 bridges=(("lan0", (f"{OFFICE_LAN_ADDRESS}/24",)),),
             ),
+            PlaceSpec("internet", forwards=True, own_addresses=(f"{GM_ADDRESS}/32", f"{GM_SECOND_ADDRESS}/32")),
         ),
         lines=(
             LineSpec(
@@ -92,7 +95,7 @@ def base() -> Layout:
             ),
         ),
     )
-    return middle + pc(1, 1) + site(1, 2, PLANT_NETWORK)
+    return pc(1, 1) + middle + site(1, 2, PLANT_NETWORK)
 
 
 def pc(number: int, index: int) -> Layout:
@@ -116,7 +119,7 @@ def site(number: int, index: int, plant_network: str) -> Layout:
 
     Several sites may have the same `plant_network`: that is what customers have.
     """
-    net = ipaddress.IPv4Network(plant_network)
+    net = _plant_network(plant_network)
     factory, name, plant = (_numbered(kind, number) for kind in ("factory", "site", "plant"))
     wan = ipaddress.IPv4Address("192.0.2.0") + 4 * (number - 1)
     ula = f"fd00:50:{number}::"
@@ -167,6 +170,21 @@ def plant_host(plant: PlaceSpec, number: int, index: int) -> Layout:
             ),
         ),
     )
+
+
+def is_plant(place: PlaceSpec) -> bool:
+    """Whether hosts can be added to this place."""
+    return any(bridge == "br0" for bridge, _ in place.bridges)
+
+
+def _plant_network(text: str) -> ipaddress.IPv4Network:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise LabError(f"plant network {text!r}: {error}; expected something like {PLANT_NETWORK}") from None
+    if network.prefixlen > 26:
+        raise LabError(f"plant network {text}: too small, the PLC and its neighbours need /26 or larger")
+    return network
 
 
 def _numbered(kind: str, number: int) -> str:

@@ -1,9 +1,9 @@
 """A line between two places, and everything that can be wrong with it.
 
-Each line is two veth wires that meet in a hidden namespace, where nftables hands every frame from one to the other. All
-faults are made there, so that neither end sees anything of them but their effect, and nothing of the lab stands in the
-ends' own filters or queues. It costs about 3 microseconds a round trip and no measurable throughput against a plain veth
-pair.
+Each line is two veth wires that meet in a hidden namespace, where nftables hands every frame from one to the other.
+All faults are made there, so that neither end sees anything of them but their effect, and nothing of the lab stands in
+the ends' own filters or queues. It costs about 3 microseconds a round trip and no throughput that could be measured
+against a plain veth pair.
 """
 
 from __future__ import annotations
@@ -101,6 +101,10 @@ class Line:
     def clear(self) -> None:
         """A perfect line again."""
         self.set(Condition())
+
+    def forget(self) -> None:
+        """Collect the line's program after the lab has ended everything in it."""
+        self._delayer.forget()
 
     def _set_frames(self, condition: Condition) -> None:
         wires = (self.spec.wire("a"), self.spec.wire("b"))

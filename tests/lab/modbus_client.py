@@ -2,7 +2,8 @@
 
 Usage: python -m lab.modbus_client [--address 192.168.50.10] [--port 502] [--count 4] [--polls 0] [--period 1.0]
 
-One line a poll: "0.412 ms: 17 503 701 1" (round trip, registers from 0 on). Status 1 with one line if the PLC does not answer.
+One line a poll: "0.412 ms: 17 503 701 1" (round trip, registers from 0 on). If the PLC does not answer: one line on
+standard error and status 1.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Place:
         self.spec = spec
         self.namespace = f"{prefix}-{spec.name}"
         self.processes: list[Process] = []
-        self._run_directory = run_directory
+        self.run_directory = run_directory
         self._numbers = itertools.count(1)
 
     def __repr__(self) -> str:
@@ -95,7 +95,7 @@ class Place:
     ) -> Process:
         """Start a program that goes on beside. What it says is kept in `Process.log_path` in the run directory."""
         name = name or Path(str(argv[0])).name
-        log_path = self._run_directory / "logs" / f"{self.name}.{name}.{next(self._numbers)}.log"
+        log_path = self.run_directory / "logs" / f"{self.name}.{name}.{next(self._numbers)}.log"
         log_path.parent.mkdir(exist_ok=True)
         process = Process(f"{name} in {self.name}", self.argv(argv, user), log_path, _environment(env), stdin_text)
         self.processes.append(process)

@@ -1,6 +1,6 @@
 """Program: a PLC, as a Modbus TCP server whose holding registers change while it runs.
 
-Usage: python -m lab.plc [--address 192.168.50.10] [--port 502] [--unit 1]
+Usage: python -m lab.plc [--address 192.168.50.10] [--port 502]
 
 | register | holds | unit |
 |---|---|---|

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from lab.exceptions import MissingRights
+from lab.exceptions import LabError, MissingRights
 
 # Set inside the user namespace: where the run directory is, and the pid of the first process as others see it.
 _RUN_ROOT = "GATELINK_LAB_RUN_ROOT"
@@ -30,7 +32,7 @@ _PROGRAMS = {
     "setpriv": "util-linux",
 }
 _TUN = Path("/dev/net/tun")
-_UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child")
+_UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--pid")
 
 
 def is_root() -> bool:
@@ -70,7 +72,7 @@ def check() -> None:
         if shutil.which(program) is None:
             raise MissingRights(f"the program {program} is missing; apt-get install {package}")
     _check_tun()
-    trial = ["unshare", "--net", "true"] if is_root() else [*_UNSHARE, "--net", "--mount-proc", "true"]
+    trial = ["unshare", "--net", "true"] if is_root() else [*_UNSHARE, "--net", "--fork", "--mount-proc", "true"]
     done = subprocess.run(trial, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
@@ -100,33 +102,29 @@ def _check_tun() -> None:
         ) from None
 
 
-def run_with_rights(argv: Sequence[str]) -> int:
-    """Run `argv` as root of a user namespace, wait for it, and return its status. For ordinary users only.
+def run_with_rights(argv: Sequence[str]) -> NoReturn:
+    """Become `argv`, run as root of a new user namespace. For ordinary users only.
 
-    Signals reach `argv` from the terminal; when this process dies, everything in the namespace is killed.
+    SIGTERM and SIGHUP are handed on to it; when this process is killed, everything in the namespace is.
     """
-    root = run_root()
-    inside = [sys.executable, "-m", "lab.rights", str(root), *argv]
+    inside = [sys.executable, "-m", "lab.rights", str(run_root()), *argv]
     os.execvp(_UNSHARE[0], [*_UNSHARE, "--", *inside])  # noqa: S606
 
 
-def enter(outer_pid: int, argv: Sequence[str]) -> None:
+def enter(outer_pid: int, argv: Sequence[str]) -> NoReturn:
     """Become `argv`, run inside of the user namespace of the lab whose first process is `outer_pid`."""
     environment = {**os.environ, _RUN_ROOT: str(run_root()), _OUTER_PID: str(outer_pid)}
-    target = ["nsenter", "--target", str(outer_pid), "--user", "--mount", "--pid", "--preserve-credentials", "--"]
-    os.execvpe(target[0], [*target, *argv], environment)  # noqa: S606
+    which = ["--target", str(outer_pid), "--user", "--mount", "--pid", "--preserve-credentials", f"--wd={Path.cwd()}"]
+    os.execvpe("nsenter", ["nsenter", *which, "--", *argv], environment)  # noqa: S606
 
 
-def _prepare(root: Path) -> None:
-    """Inside of the new namespaces: a private /run which still shows the run directory, and a /proc of our own."""
-    os.environ[_RUN_ROOT] = str(root)
-    os.environ[_OUTER_PID] = str(Path("/proc/self").readlink())
+def _private_run(root: Path) -> None:
+    """A /run of our own, which still shows the run directory."""
     kept = os.open(root, os.O_PATH | os.O_DIRECTORY)
     try:
         _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run")
         root.mkdir(parents=True, exist_ok=True)
         _mount("--bind", f"/proc/self/fd/{kept}", str(root), keep=kept)
-        _mount("-t", "proc", "proc", "/proc")
     finally:
         os.close(kept)
 
@@ -137,17 +135,30 @@ def _mount(*words: str, keep: int | None = None) -> None:
         raise MissingRights(f"cannot mount {words[-1]} in a user namespace: {done.stderr.strip()}; run as root")
 
 
+def _first_process(root: Path, argv: Sequence[str]) -> NoReturn:
+    """In the child, the first process of the process namespace: become `argv`."""
+    os.environ[_RUN_ROOT] = str(root)
+    os.environ[_OUTER_PID] = str(Path("/proc/self").readlink())
+    _mount("-t", "proc", "proc", "/proc")
+    os.execvp("setpriv", ["setpriv", "--pdeathsig", "KILL", "--", *argv])  # noqa: S606
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Entry of the program that `run_with_rights` starts inside: prepare, then become the command."""
+    """Entry of the program that `run_with_rights` starts inside; it stays as the parent of `argv`."""
     root, *argv = arguments
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child as well
     try:
-        _prepare(Path(root))
-        os.execvp(argv[0], argv)  # noqa: S606
-    except MissingRights as error:
+        _private_run(Path(root))
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _first_process(Path(root), argv)
+    except LabError as error:
         sys.stderr.write(f"lab: {error}\n")
-    except OSError as error:
-        sys.stderr.write(f"lab: cannot run {argv[0]}: {error.strerror}\n")
-    return 2
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: os.kill(child, received))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":

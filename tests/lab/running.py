@@ -6,6 +6,8 @@ import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab import rights
@@ -46,25 +48,48 @@ class Lock:
     """Held while a lab is up; the kernel lets go of it when the process dies. Raises LabInUse when another holds it."""
 
     def __init__(self, prefix: str) -> None:
-        self._file = _lock_path(prefix).open("a+", encoding="ascii")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            written = self._file.read().strip()
+        self._path = _lock_path(prefix)
+        self._file = self._path.open("a+", encoding="ascii")
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._file.seek(0)
+                written = self._file.read().strip()
+                self._file.close()
+                raise LabInUse(prefix, int(written) if written.isdecimal() else None) from None
+            if _is_same_file(self._file.fileno(), self._path):
+                break
+            # The holder before us removed the file between our opening and our locking it.
             self._file.close()
-            raise LabInUse(prefix, int(written) if written.isdecimal() else None) from None
+            self._file = self._path.open("a+", encoding="ascii")
         self._file.truncate(0)
         self._file.write(f"{rights.own_pid()}\n")
         self._file.flush()
 
     def release(self) -> None:
         """Let the next one in."""
+        self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock_path(prefix: str) -> Path:
     return rights.run_root() / f"{prefix}.lock"
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Wait until nobody else changes what is in this run directory, and keep others out meanwhile."""
+    with (directory / "changes.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def remove(directory: Path) -> None:
