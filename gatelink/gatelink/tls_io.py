@@ -30,6 +30,9 @@ async def handshake(
     not the one expected, ``ssl.SSLError`` for any other failure of TLS. The connection is then closed.
     """
     try:
+        if plain.family != socket.AF_UNIX:
+            # Small messages in both directions: waiting for an acknowledgement (Nagle) would cost 40 ms each.
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = context.wrap_socket(
             plain, server_side=server_side, do_handshake_on_connect=False, server_hostname=server_name
         )

@@ -48,7 +48,6 @@ async def open_tcp(endpoint: Endpoint) -> socket.socket:
         raise LinkError(f"no answer from {endpoint} within {CONNECT_TIMEOUT_S:.0f} s") from None
     except OSError as error:
         raise LinkError(f"cannot reach {endpoint}: {error.strerror or error}") from None
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 

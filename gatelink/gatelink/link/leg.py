@@ -1,4 +1,4 @@
-"""One leg of a session: presents its ticket, ends TLS with the GateManager, speaks TLS end to end with the far party."""
+"""One leg of a session: presents its ticket, ends TLS with the GM, speaks TLS end to end with the far party."""
 
 from __future__ import annotations
 
