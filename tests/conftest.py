@@ -1,0 +1,50 @@
+"""Layers: which there are, that each ran, and that in CI nothing was skipped in silence."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+LAYERS = ("unit", "property", "vectors", "inproc", "netns", "repo")
+IN_CI = os.environ.get("CI") == "true"
+
+_passed: Counter[str] = Counter()
+_skipped: list[str] = []
+
+
+def _layer(nodeid: str) -> str:
+    return nodeid.removeprefix("tests/").split("/", 1)[0]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+    elif report.when == "call" and report.passed:
+        _passed[_layer(report.nodeid)] += 1
+
+
+def _missing_layers(config: pytest.Config) -> list[str]:
+    """Layers of which no test passed, when the whole suite was asked for."""
+    if config.args != [str(TESTS)] and config.args != ["tests"]:
+        return []
+    if config.option.keyword or config.option.markexpr:
+        return []
+    return [layer for layer in LAYERS if not _passed[layer]]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if IN_CI and session.exitstatus == pytest.ExitCode.OK and (_skipped or _missing_layers(session.config)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line("layers: " + ", ".join(f"{layer} {_passed[layer]}" for layer in LAYERS))
+    if IN_CI:
+        for layer in _missing_layers(config):
+            terminalreporter.write_line(f"CI: no test of the layer {layer} passed", red=True)
+        for nodeid in _skipped:
+            terminalreporter.write_line(f"CI: a skipped test is a failure here: {nodeid}", red=True)
