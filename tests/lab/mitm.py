@@ -36,8 +36,8 @@ class Conversation:
 class MitmRelay:
     """`with MitmRelay(lab, "factory", certificate, key) as mitm:` leads new connections to the GM astray while inside.
 
-    It agrees to whatever ALPN the client offers first. With `forward` it speaks TLS with the real GM as well and carries
-    the bytes both ways; without, it only listens. Connections that existed before go on undisturbed.
+    It agrees to whatever ALPN the client offers first. With `forward` it speaks TLS with the real GM as well and hands
+    on the bytes, both ways; without, it only listens. Connections that existed before go on undisturbed.
     """
 
     def __init__(

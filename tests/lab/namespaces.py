@@ -15,8 +15,8 @@ NETNS_DIRECTORY = Path("/run/netns")
 
 
 def existing(prefix: str) -> list[str]:
-    """The namespaces of this prefix that are there now, by full name."""
-    if not NETNS_DIRECTORY.is_dir():
+    """The namespaces of this prefix that are there now, by full name; an ordinary user has none but in his own /run."""
+    if os.geteuid() or not NETNS_DIRECTORY.is_dir():
         return []
     return sorted(path.name for path in NETNS_DIRECTORY.iterdir() if path.name.startswith(f"{prefix}-"))
 

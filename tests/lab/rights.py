@@ -1,6 +1,6 @@
 """Who may build a lab: root, or an ordinary user as the root of a user namespace of his own.
 
-In the second case the program is run anew under `unshare` (user, mount and process namespaces), with a private /run, so
+In the second case the program is run anew under `unshare` (user, mount, network, process), with a private /run, so
 that `ip netns` works as it does for root. Everything in it ends with its first process.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from lab.exceptions import LabError, MissingRights
+from lab.exceptions import MissingRights
 
 # Set inside the user namespace: where the run directory is, and the pid of the first process as others see it.
-_RUN_ROOT = "GATELINK_LAB_RUN_ROOT"
-_OUTER_PID = "GATELINK_LAB_OUTER_PID"
+RUN_ROOT = "GATELINK_LABRUN_ROOT"
+OUTER_PID = "GATELINK_LABOUTER_PID"
 
 _PROGRAMS = {
     "ip": "iproute2",
@@ -32,7 +31,7 @@ _PROGRAMS = {
     "setpriv": "util-linux",
 }
 _TUN = Path("/dev/net/tun")
-_UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--pid")
+_UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "--net", "--pid")
 
 
 def is_root() -> bool:
@@ -42,7 +41,7 @@ def is_root() -> bool:
 
 def run_root() -> Path:
     """The directory that holds the run directories and locks of all this user's labs; it is made if need be."""
-    if configured := os.environ.get(_RUN_ROOT):
+    if configured := os.environ.get(RUN_ROOT):
         return Path(configured)
     if is_root():
         root = Path("/run/gatelink-lab")
@@ -60,7 +59,7 @@ def run_root() -> Path:
 
 def own_pid() -> int:
     """The pid by which processes outside of the user namespace know the lab."""
-    return int(os.environ.get(_OUTER_PID) or os.getpid())
+    return int(os.environ.get(OUTER_PID) or os.getpid())
 
 
 def check() -> None:
@@ -72,7 +71,7 @@ def check() -> None:
         if shutil.which(program) is None:
             raise MissingRights(f"the program {program} is missing; apt-get install {package}")
     _check_tun()
-    trial = ["unshare", "--net", "true"] if is_root() else [*_UNSHARE, "--net", "--fork", "--mount-proc", "true"]
+    trial = ["unshare", "--net", "true"] if is_root() else [*_UNSHARE, "--fork", "--mount-proc", "true"]
     done = subprocess.run(trial, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
@@ -107,59 +106,21 @@ def run_with_rights(argv: Sequence[str]) -> NoReturn:
 
     SIGTERM and SIGHUP are handed on to it; when this process is killed, everything in the namespace is.
     """
-    inside = [sys.executable, "-m", "lab.rights", str(run_root()), *argv]
+    inside = [sys.executable, "-m", "lab.inside", str(run_root()), *argv]
     os.execvp(_UNSHARE[0], [*_UNSHARE, "--", *inside])  # noqa: S606
 
 
 def enter(outer_pid: int, argv: Sequence[str]) -> NoReturn:
     """Become `argv`, run inside of the user namespace of the lab whose first process is `outer_pid`."""
-    environment = {**os.environ, _RUN_ROOT: str(run_root()), _OUTER_PID: str(outer_pid)}
-    which = ["--target", str(outer_pid), "--user", "--mount", "--pid", "--preserve-credentials", f"--wd={Path.cwd()}"]
+    environment = {**os.environ, RUN_ROOT: str(run_root()), OUTER_PID: str(outer_pid)}
+    which = [
+        "--target",
+        str(outer_pid),
+        "--user",
+        "--mount",
+        "--net",
+        "--pid",
+        "--preserve-credentials",
+        f"--wd={Path.cwd()}",
+    ]
     os.execvpe("nsenter", ["nsenter", *which, "--", *argv], environment)  # noqa: S606
-
-
-def _private_run(root: Path) -> None:
-    """A /run of our own, which still shows the run directory."""
-    kept = os.open(root, os.O_PATH | os.O_DIRECTORY)
-    try:
-        _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run")
-        root.mkdir(parents=True, exist_ok=True)
-        _mount("--bind", f"/proc/self/fd/{kept}", str(root), keep=kept)
-    finally:
-        os.close(kept)
-
-
-def _mount(*words: str, keep: int | None = None) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True, pass_fds=() if keep is None else (keep,))
-    if done.returncode:
-        raise MissingRights(f"cannot mount {words[-1]} in a user namespace: {done.stderr.strip()}; run as root")
-
-
-def _first_process(root: Path, argv: Sequence[str]) -> NoReturn:
-    """In the child, the first process of the process namespace: become `argv`."""
-    os.environ[_RUN_ROOT] = str(root)
-    os.environ[_OUTER_PID] = str(Path("/proc/self").readlink())
-    _mount("-t", "proc", "proc", "/proc")
-    os.execvp("setpriv", ["setpriv", "--pdeathsig", "KILL", "--", *argv])  # noqa: S606
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Entry of the program that `run_with_rights` starts inside; it stays as the parent of `argv`."""
-    root, *argv = arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child as well
-    try:
-        _private_run(Path(root))
-        child = os.fork()
-        if not child:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            _first_process(Path(root), argv)
-    except LabError as error:
-        sys.stderr.write(f"lab: {error}\n")
-        return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: os.kill(child, received))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
