@@ -12,6 +12,7 @@ GatelinkError
 │   └── PeerChanged        a SiteManager's key is not the one remembered
 ├── Refused                the other side said no; carries its code and text
 ├── LinkError              a connection could not be made or was lost
+├── TapError               the TAP adapter could not be opened or used
 └── InputError             a person or a file gave something unusable
 
 Messages name what was seen, what was expected and what to do next; they hold no secret.
@@ -78,6 +79,10 @@ class Refused(GatelinkError):
 
 class LinkError(GatelinkError):
     """A connection could not be made or was lost."""
+
+
+class TapError(GatelinkError):
+    """The TAP adapter could not be opened or used."""
 
 
 class InputError(GatelinkError):

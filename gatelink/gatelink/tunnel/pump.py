@@ -1,0 +1,314 @@
+"""Runs one tunnel: frames between a TAP adapter and a TLS connection, in a thread of its own.
+
+One epoll loop over TAP, TLS socket and a wake-up descriptor; everything non-blocking. The rules of the loop:
+
+- the TAP is in the epoll set only while the connection takes bytes (``outbound``: backpressure),
+- EPOLLOUT is asked for only while bytes wait,
+- a wake-up costs three system calls in the common case: epoll_wait, read, write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from mmap import mmap
+from typing import Final, Protocol
+
+from gatelink.exceptions import FrameError, TapError
+from gatelink.wire import KEEPALIVE_S, MISSED_KEEPALIVES
+
+from . import inbound, outbound
+from .framing import Control, End, Hello, Ping, Pong, encode_control
+from .leg_options import apply_leg_options
+from .liveness import Liveness
+from .offload import ALL, Offload, negotiate
+
+_END_TEXT_CHARACTERS: Final = 120
+_FAREWELL_S: Final = 0.5
+"""How long the last words may wait for a full line."""
+_HELLO_TIMEOUT_S: Final = 10.0
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+
+
+class EndReason(Enum):
+    """Why a tunnel ended."""
+
+    STOPPED = "stopped here"
+    FAR_END = "ended by the far end"
+    LOST = "connection lost"
+    SILENT = "far end silent"
+    PROTOCOL = "protocol error"
+    TAP_GONE = "TAP adapter gone"
+
+
+@dataclass(frozen=True, slots=True)
+class PumpEnd:
+    """What ``run`` returns. ``detail`` is one line for people; sent and received are seen from this end."""
+
+    reason: EndReason
+    detail: str
+    bytes_sent: int
+    bytes_received: int
+    frames_sent: int
+    frames_received: int
+
+
+@dataclass(slots=True)
+class Counters:
+    """Live figures; read by any thread, written by the pump's alone after each turn."""
+
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    frames_sent: int = 0
+    frames_received: int = 0
+    frames_refused: int = 0
+    """Frames from the far end that the TAP did not take."""
+    stalls: int = 0
+    """How often the line took less than there was."""
+    rtt_s: float | None = None
+    """The last round trip of a Ping through the tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
+class PumpSettings:
+    """How one tunnel runs."""
+
+    keepalive_s: float = KEEPALIVE_S
+    offload: Offload = ALL
+    """What may be offered, as far as the TAP can do it."""
+    mtu_bytes: int = 1500
+
+
+def _nothing(_hello: Hello) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class PumpHooks:
+    """Called from the pump's thread; must not block."""
+
+    on_up: Callable[[Hello], None] = field(default=_nothing)
+    """The far end said Hello: frames flow from now on."""
+
+
+class TapLike(Protocol):
+    """What the pump needs of a TAP adapter; see ``tap.Tap``."""
+
+    name: str
+
+    def fileno(self) -> int: ...
+    @property
+    def offload(self) -> Offload: ...
+    def use(self, offload: Offload) -> None: ...
+    def ports(
+        self, offload: Offload
+    ) -> tuple[Callable[[memoryview], int | None], Callable[[memoryview], int | None]]: ...
+
+
+class _Ended(Exception):  # carries why, through the loop
+    def __init__(self, reason: EndReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Pump:
+    """One tunnel. ``run`` is called once; it closes the TLS connection at the end, the TAP stays the caller's."""
+
+    def __init__(
+        self,
+        tap: TapLike,
+        tls: ssl.SSLSocket,
+        settings: PumpSettings | None = None,
+        hooks: PumpHooks | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters = Counters()
+        self._tap = tap
+        self._tls = tls
+        self._settings = settings or PumpSettings()
+        self._hooks = hooks or PumpHooks()
+        self._clock = clock
+        self._stop_text: str | None = None
+        self._pong: bytes | None = None
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake_lock = threading.Lock()
+        # Anonymous mappings: a page costs memory only once it was used.
+        self._buffers = mmap(-1, inbound.BUFFER_BYTES), mmap(-1, outbound.BUFFER_BYTES)
+        self._in = inbound.Inbound(tls.read, self._on_control, memoryview(self._buffers[0]))  # type: ignore[arg-type]
+        self._out = outbound.Outbound(tls.write, memoryview(self._buffers[1]))
+        self._liveness = Liveness(self._settings.keepalive_s, clock())
+
+    def stop(self, text: str = "") -> None:
+        """End the tunnel soon; ``text`` is told to the far end. Any thread, any time, also after the end."""
+        if self._stop_text is None:
+            self._stop_text = text[:_END_TEXT_CHARACTERS]
+        self.poke()
+
+    def poke(self) -> None:
+        """Make the loop look at its clock and whether to stop."""
+        with self._wake_lock:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    def run(self) -> PumpEnd:
+        """Carry frames until the tunnel ends, and say why it did. Never raises for what the far end or the OS does."""
+        reason, detail = EndReason.LOST, ""
+        try:
+            self._prepare()
+            with select.epoll() as epoll:
+                self._loop(epoll)
+        except _Ended as ended:
+            reason, detail = ended.reason, str(ended)
+        except FrameError as error:
+            reason, detail = EndReason.PROTOCOL, str(error)
+        except TapError as error:
+            reason, detail = EndReason.TAP_GONE, str(error)
+        finally:
+            if reason is not EndReason.LOST and reason is not EndReason.SILENT:
+                self._say_farewell(reason, detail)
+            self._tls.close()
+            with self._wake_lock:
+                os.close(self._wake)
+                self._wake = -1
+        self._count()
+        seen = self.counters
+        return PumpEnd(reason, detail, seen.bytes_sent, seen.bytes_received, seen.frames_sent, seen.frames_received)
+
+    # -- set-up -------------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        settings, tls = self._settings, self._tls
+        try:
+            tls.setblocking(False)
+            apply_leg_options(tls, keepalive_s=settings.keepalive_s)
+        except OSError as error:
+            raise _Ended(EndReason.LOST, f"the connection was lost before the tunnel began: {error}") from None
+        self._offered = settings.offload & self._tap.offload
+        self._far_hello: Hello | None = None
+        self._offload_in_force = Offload.NONE
+        self._deadline = self._clock() + _HELLO_TIMEOUT_S
+        self._out.put(encode_control(Hello(offload=int(self._offered), mtu_bytes=settings.mtu_bytes)))
+
+    def _on_control(self, message: Control) -> None:
+        if self._far_hello is None and not isinstance(message, Hello):
+            raise FrameError(f"the far end said {type(message).__name__} before its Hello")
+        match message:
+            case Hello():
+                self._on_hello(message)
+            case Ping(token):
+                # Only the last one is answered: however many come, they take no memory.
+                self._pong = token
+            case Pong(token):
+                self._liveness.pong(token, self._clock())
+            case End(text):
+                raise _Ended(EndReason.FAR_END, text)
+
+    def _on_hello(self, hello: Hello) -> None:
+        if self._far_hello is not None:
+            raise FrameError("the far end said Hello twice")
+        self._far_hello = hello
+        offload = negotiate(self._offered, hello.offload)
+        self._tap.use(offload)
+        read, write = self._tap.ports(offload)
+        self._in.open(write, vnet_header=bool(offload))
+        self._out.open(read)
+        now = self._clock()
+        self._liveness = Liveness(self._settings.keepalive_s, now)
+        self._deadline = self._liveness.next_at
+        self._out.put(encode_control(Ping(self._liveness.ping(now))))
+        self._hooks.on_up(hello)
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def _loop(self, epoll: select.epoll) -> None:
+        tap_fd, tls_fd, clock = self._tap.fileno(), self._tls.fileno(), self._clock
+        incoming, outgoing = self._in, self._out
+        epoll.register(tls_fd, _IN)
+        epoll.register(self._wake, _IN)
+        epoll.register(tap_fd, 0)
+        tap_events, tls_events = 0, _IN
+        taken = True
+        try:
+            while True:
+                # What does not come from the TAP: control messages, and the rest of what the line did not take.
+                if outgoing.waiting_bytes or self._pong is not None:
+                    if self._pong is not None and outgoing.put(encode_control(Pong(self._pong))):
+                        self._pong = None
+                    taken = outgoing.flush()
+                wanted = _IN if taken and outgoing.is_open else 0
+                if wanted != tap_events:
+                    tap_events = wanted
+                    epoll.modify(tap_fd, tap_events)
+                wanted = _IN if taken else _IN | _OUT
+                if wanted != tls_events:
+                    tls_events = wanted
+                    epoll.modify(tls_fd, tls_events)
+                self._count()
+                left_s = self._deadline - clock()
+                if left_s <= 0:
+                    self._on_deadline()
+                    continue
+                for fd, events in epoll.poll(left_s, 3):
+                    if fd == tap_fd:
+                        if not outgoing.waiting_bytes:
+                            taken = outgoing.transmit()
+                    elif fd == tls_fd:
+                        if events != _OUT and not incoming.receive():
+                            raise _Ended(EndReason.LOST, "the connection was closed without an End")
+                    else:
+                        self._on_wake()
+        except ssl.SSLError as error:
+            raise _Ended(EndReason.LOST, f"TLS broke: {error.reason or error}") from None
+        except OSError as error:
+            if error.errno in inbound.GONE:
+                raise _Ended(EndReason.TAP_GONE, f"the TAP adapter {self._tap.name} was removed or set down") from None
+            raise _Ended(EndReason.LOST, f"the connection was lost: {error.strerror or error}") from None
+
+    def _on_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        if self._stop_text is not None:
+            raise _Ended(EndReason.STOPPED, self._stop_text)
+
+    def _on_deadline(self) -> None:
+        now = self._clock()
+        if self._far_hello is None:
+            raise _Ended(EndReason.PROTOCOL, f"the far end did not say Hello within {_HELLO_TIMEOUT_S:.0f} s")
+        if not self._liveness.tick(now, self._in.bytes):
+            silence_s = MISSED_KEEPALIVES * self._settings.keepalive_s
+            raise _Ended(EndReason.SILENT, f"the far end said nothing for {silence_s:.0f} s")
+        self._deadline = self._liveness.next_at
+        # If the row is full the Ping is left out: the line is busy, and what comes in proves life as well.
+        self._out.put(encode_control(Ping(self._liveness.ping(now))))
+
+    def _count(self) -> None:
+        counters, incoming, outgoing = self.counters, self._in, self._out
+        counters.bytes_sent = outgoing.bytes
+        counters.bytes_received = incoming.bytes
+        counters.frames_sent = outgoing.frames
+        counters.frames_received = incoming.frames
+        counters.frames_refused = incoming.refused
+        counters.stalls = outgoing.stalls
+        counters.rtt_s = self._liveness.rtt_s
+
+    def _say_farewell(self, reason: EndReason, detail: str) -> None:
+        """Tell the far end why, and give it a moment to read it: closing with unread bytes would reset the line."""
+        tls = self._tls
+        with contextlib.suppress(OSError, ValueError):
+            if reason is not EndReason.FAR_END:
+                self._out.put(encode_control(End(detail[:_END_TEXT_CHARACTERS])))
+            tls.settimeout(_FAREWELL_S)
+            self._out.flush()
+            tls.shutdown(socket.SHUT_WR)
+            end = time.monotonic() + _FAREWELL_S
+            while tls.recv(inbound.RECORD_BYTES) and time.monotonic() < end:
+                pass

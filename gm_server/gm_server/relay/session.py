@@ -1,0 +1,142 @@
+"""One session: two legs, two directions, and what epoll is asked about each leg.
+
+A direction moves bytes from its source into a pipe and from the pipe into its target. Bytes that the target does not
+take stay in the pipe; until they are gone the source is not read (its sender slows down by itself) and epoll is asked
+for EPOLLOUT of the target. When the source ends (FIN), the target is told so once the pipe is empty; when both
+directions have ended the session has.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from typing import Final
+
+from .pipes import Pipe, PipeStock
+
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+_SPLICE: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
+
+
+class Direction:
+    """Bytes from one leg to the other."""
+
+    __slots__ = ("bytes", "ended", "pipe", "session", "source", "target")
+
+    def __init__(self, session: Session, source: int, target: int) -> None:
+        self.session = session
+        self.source = source
+        self.target = target
+        self.pipe: Pipe | None = None
+        """Held only while there are bytes in it."""
+        self.ended = False
+        """The source has said FIN, and the target was told."""
+        self.bytes = 0
+
+    def move(self, stock: PipeStock) -> bool:
+        """Move what is there, one pipe full at most; returns whether epoll is to be asked for something else now.
+
+        Raises OSError when a leg broke, ConnectionAbortedError when it cannot be served.
+        """
+        pipe = self.pipe
+        if pipe is None:
+            pipe = stock.borrow()
+            # The common case: everything goes out at once and the pipe is free for the next.
+            try:
+                size = os.splice(self.source, pipe.write_fd, pipe.size_bytes, flags=_SPLICE)
+            except BlockingIOError:
+                stock.give_back(pipe)
+                return False
+            except OSError:
+                stock.give_back(pipe)
+                raise
+            if not size:
+                stock.give_back(pipe)
+                return self._end()
+            self.bytes += size
+            try:
+                sent = os.splice(pipe.read_fd, self.target, size, flags=_SPLICE)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                pipe.held_bytes = size
+                stock.give_back(pipe)
+                raise
+            if sent == size:
+                stock.give_back(pipe)
+                return False
+            pipe.held_bytes = size - sent
+            self.pipe = pipe
+            return True
+        try:
+            pipe.held_bytes -= os.splice(pipe.read_fd, self.target, pipe.held_bytes, flags=_SPLICE)
+        except BlockingIOError:
+            return False
+        if pipe.held_bytes:
+            return False
+        self.pipe = None
+        stock.give_back(pipe)
+        return True
+
+    def _end(self) -> bool:
+        self.ended = True
+        self.session.legs[self.target].shutdown(socket.SHUT_WR)
+        return True
+
+
+class Session:
+    """Two legs that are joined."""
+
+    __slots__ = ("from_a", "from_b", "legs", "masks", "reported_bytes", "session_id")
+
+    def __init__(self, session_id: str, leg_a: socket.socket, leg_b: socket.socket) -> None:
+        self.session_id = session_id
+        self.legs = {leg_a.fileno(): leg_a, leg_b.fileno(): leg_b}
+        self.from_a = Direction(self, leg_a.fileno(), leg_b.fileno())
+        self.from_b = Direction(self, leg_b.fileno(), leg_a.fileno())
+        self.masks: dict[int, int] = dict.fromkeys(self.legs, 0)
+        """What epoll is asked for; 0: the leg is not in the set."""
+        self.reported_bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes moved both ways."""
+        return self.from_a.bytes + self.from_b.bytes
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether both directions have."""
+        return self.from_a.ended and self.from_b.ended
+
+    def ask(self, epoll: select.epoll) -> None:
+        """Bring what epoll is asked for in line with the state of the two directions.
+
+        A leg that nothing is wanted of is taken out of the set: epoll would tell of its end (EPOLLHUP) forever.
+        """
+        for inward, outward in ((self.from_a, self.from_b), (self.from_b, self.from_a)):
+            leg = inward.source
+            mask = 0
+            if not inward.ended and inward.pipe is None:
+                mask |= _IN
+            if outward.pipe is not None:
+                mask |= _OUT
+            seen = self.masks[leg]
+            if mask == seen:
+                continue
+            self.masks[leg] = mask
+            if not seen:
+                epoll.register(leg, mask)
+            elif mask:
+                epoll.modify(leg, mask)
+            else:
+                epoll.unregister(leg)
+
+    def close(self, stock: PipeStock) -> None:
+        """Close both legs (epoll forgets them by itself) and give the pipes back."""
+        for direction in (self.from_a, self.from_b):
+            if direction.pipe is not None:
+                stock.give_back(direction.pipe)
+                direction.pipe = None
+        for leg in self.legs.values():
+            leg.close()
