@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab import namespaces
 from lab.layout import LINES, End, Layout, LineSpec, PlaceSpec
-from lab.lines import table_of_perfect_lines
+from lab.lines import devices_of, table_of_perfect_lines
 
 # Addresses work at once (no duplicate address detection), nothing is inherited from the machine's own settings, and
 # bridged frames do not pass the IP filters.
@@ -38,6 +38,7 @@ def build(prefix: str, layout: Layout) -> None:
     namespaces.command(["ip", "-n", lines_namespace, "-batch", "-"], "\n".join(_wires(prefix, layout.lines)))
     join = f"nft -f - <<'END'\n{table_of_perfect_lines(layout.lines)}\nEND"
     namespaces.run_shell_scripts([(lines_namespace, join), *_addresses(prefix, layout)])
+    namespaces.settle(devices_of(prefix, layout.lines))
 
 
 def _first_steps(prefix: str, layout: Layout) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lab import layout, namespaces, rights, running
 from lab.building import build
-from lab.exceptions import LabError
+from lab.exceptions import LabError, MissingRights
 from lab.firewalls import Firewall, Rules
 from lab.layout import PLANT_NETWORK, Layout
 from lab.lines import Line
@@ -48,6 +48,8 @@ class Lab:
     def up(self) -> None:
         """Build everything (about half a second)."""
         rights.check()
+        if not rights.is_root():
+            raise MissingRights("an ordinary user starts this program with ./lab rights -- PROGRAM ...")
         self._lock = running.Lock(self.prefix)
         try:
             self._remove_everything()

@@ -126,6 +126,21 @@ class Line:
             for end in (self.spec.a, self.spec.b)
         ]
         namespaces.run_shell_scripts([(self._namespace, "\n".join(script)), *ends])
+        namespaces.settle(devices_of(self._prefix, (self.spec,)))
+
+
+def devices_of(prefix: str, lines: tuple[LineSpec, ...]) -> dict[str, list[str]]:
+    """The wires of the lines, their ends, and the bridges that the ends are ports of, by namespace, bridges last."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        for side, end in (("a", line.a), ("b", line.b)):
+            found.setdefault(f"{prefix}-{LINES}", []).append(line.wire(side))
+            found.setdefault(f"{prefix}-{end.place}", []).append(end.device)
+    for line in lines:
+        for end in (line.a, line.b):
+            if end.bridge:
+                found[f"{prefix}-{end.place}"].append(end.bridge)
+    return found
 
 
 def table_of_perfect_lines(lines: tuple[LineSpec, ...]) -> str:

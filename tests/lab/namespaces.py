@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lab.exceptions import LabError
@@ -60,6 +60,19 @@ def run_shell_scripts(scripts: Iterable[tuple[str, str]]) -> None:
         raise LabError(failures[0])
 
 
+def settle(devices: Mapping[str, Sequence[str]]) -> None:
+    """Make the kernel act now on the carriers that these devices (by namespace) have gained or lost.
+
+    It puts that off for up to a second, in which a device that is up drops what it is given. Asking for the link state
+    does it at once (Linux, net/ethtool/ioctl.c, ethtool_op_get_link). A bridge comes after its ports.
+    """
+    ask = "; ".join
+    run_shell_scripts(
+        (namespace, ask(f"ethtool {name} >/dev/null" for name in dict.fromkeys(names)))
+        for namespace, names in devices.items()
+    )
+
+
 def complaint(argv: Sequence[str], said: str) -> str:
     """One line that says which command failed and the first thing that it said."""
     lines = [line for line in said.splitlines() if line.strip()]
@@ -69,8 +82,10 @@ def complaint(argv: Sequence[str], said: str) -> str:
 def inhabitants(names: Iterable[str]) -> list[int]:
     """The processes that live in these namespaces, whoever started them; never the calling process."""
     wanted = {_identity(NETNS_DIRECTORY / name) for name in names} - {_identity(Path("/proc/self/ns/net")), None}
-    pids = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdecimal())
-    return [pid for pid in pids if _identity(Path(f"/proc/{pid}/ns/net")) in wanted] if wanted else []
+    if not wanted:
+        return []
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [pid for pid in pids if _identity(Path(f"/proc/{pid}/ns/net")) in wanted]
 
 
 def end_inhabitants(names: Sequence[str], deadline_s: float = 5.0) -> None:

@@ -25,6 +25,7 @@ _PROGRAMS = {
     "ip": "iproute2",
     "tc": "iproute2",
     "nft": "nftables",
+    "ethtool": "ethtool",
     "sysctl": "procps",
     "unshare": "util-linux",
     "nsenter": "util-linux",
