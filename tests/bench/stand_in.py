@@ -1,9 +1,10 @@
-"""Program: the data path without the control plane around it: a relay and the two ends of one tunnel.
+"""Program: the data path without the control plane around it: a relay, or one end of a tunnel.
 
-Usage: python -m bench.stand_in relay PORT | end HOST PORT TAP CERTIFICATE server|client
+Usage: python -m bench.stand_in relay PORT
+       python -m bench.stand_in end HOST PORT TAP KEY_AND_CERTIFICATE CA server|client ADDRESS/BITS
 
-It stands where `gm`, `sm` and `lm` will: the legs are joined in the order in which they come, and both ends trust the one
-certificate. Everything between is the product's own: RelayPool and its worker, Pump, TAP.
+It stands where `gm`, `sm` and `lm` will: the legs are joined in the order in which they come. Everything between is the
+product's own: RelayPool and its worker, Pump, TAP.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import asyncio
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 
-from gatelink.tunnel.pump import Pump
+from gatelink.tunnel.pump import Pump, PumpEnd, PumpHooks
 from gatelink.tunnel.tap import open_tap
 from gm_server.relay.pool import RelayPool
 
@@ -26,9 +28,9 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def relay(port: int, workers: int = 1) -> None:
+async def relay(port: int) -> None:
     """Join every two connections until killed."""
-    pool = await RelayPool(workers, on_ended=lambda name, end: say(f"ended {name} {end}")).start()
+    pool = await RelayPool(1, on_ended=lambda name, end: say(f"ended {name} {end}")).start()
     loop = asyncio.get_running_loop()
     with socket.create_server(("0.0.0.0", port), backlog=128) as listener:
         listener.setblocking(False)
@@ -41,36 +43,37 @@ async def relay(port: int, workers: int = 1) -> None:
             await pool.join(f"s{number}", first, second)
 
 
-def end(host: str, port: int, tap_name: str, certificate: str, side: str) -> None:
-    """One end of the tunnel; says "up" when frames may flow."""
-    tap = open_tap(tap_name)
-    leg = socket.create_connection((host, port), timeout=20)
-    if side == "server":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.load_verify_locations(certificate)
+def end(host: str, port: str, tap_name: str, key: str, ca: str, side: str, address: str) -> None:
+    """One end of the tunnel; says "up" when frames flow."""
+    server = side == "server"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    pump = Pump(tap, context.wrap_socket(leg, server_side=side == "server"))
+    if server:
+        context.load_cert_chain(key)
+    else:
+        context.check_hostname = False
+        context.load_verify_locations(ca)
+    tap = open_tap(tap_name)
+    for command in (f"addr add {address} dev {tap_name}", f"link set {tap_name} up"):
+        subprocess.run(["ip", *command.split()], check=True)
+    leg = socket.create_connection((host, int(port)), timeout=20)
+    pump = Pump(tap, context.wrap_socket(leg, server_side=server), hooks=PumpHooks(on_up=lambda _hello: say("up")))
     signal.signal(signal.SIGTERM, lambda *_: pump.stop("terminated"))
-    ended = []
+    ended: list[PumpEnd] = []
     thread = threading.Thread(target=lambda: ended.append(pump.run()))
     thread.start()
-    say("up")
     while thread.is_alive():
         thread.join(1)
-    say(f"{ended[0]} {pump.counters}")
+    say(f"{ended} {pump.counters}")
 
 
 def main() -> None:
     """Run the role that the arguments name."""
-    if sys.argv[1] == "relay":
-        asyncio.run(relay(int(sys.argv[2])))
+    role, *arguments = sys.argv[1:]
+    if role == "relay":
+        asyncio.run(relay(int(arguments[0])))
     else:
-        host, port, tap_name, certificate, side = sys.argv[2:]
-        end(host, int(port), tap_name, certificate, side)
+        end(*arguments)
 
 
 if __name__ == "__main__":
