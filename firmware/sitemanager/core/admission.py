@@ -1,0 +1,91 @@
+"""Whether what the GateManager asks for is sane on this host: addresses and services of a session.
+
+The GateManager is trusted to say who may do what, not to know the networks here. What is refused has a code for
+programs and a text that names the addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+import msgspec
+
+from gatelink.exceptions import Refused
+from gatelink.messages import DeviceAccess, Devices, Service, TunnelAddresses
+
+
+class HostNetwork(msgspec.Struct, frozen=True):
+    """A network that this host reaches directly or has a route to; ``address`` is its own in it, if it has one."""
+
+    network: ipaddress.IPv4Network
+    interface: str
+    address: ipaddress.IPv4Address | None = None
+
+
+def admit_tunnel(tunnel: TunnelAddresses, networks: Sequence[HostNetwork]) -> None:
+    """Raise Refused unless both tunnel addresses are hosts of one network that overlaps none of ours."""
+    pc, gateway = _address(tunnel.pc, "tunnel"), _address(tunnel.gateway, "tunnel")
+    segment = ipaddress.IPv4Network((gateway, tunnel.prefix_length), strict=False)
+    edges = (segment.network_address, segment.broadcast_address)
+    if pc == gateway or pc not in segment or pc in edges or gateway in edges or not _is_host(pc):
+        raise Refused("bad-tunnel", f"the tunnel addresses {pc} and {gateway}/{tunnel.prefix_length} make no sense")
+    for known in networks:
+        if known.network.overlaps(segment) and known.network.prefixlen:
+            raise Refused(
+                "tunnel-overlap",
+                f"the tunnel network {segment} overlaps {known.network} on {known.interface} of the SiteManager; "
+                "let the GateManager use another tunnel range",
+            )
+
+
+def admit_devices(devices: Devices, networks: Sequence[HostNetwork], dev_interfaces: Sequence[str]) -> None:
+    """Raise Refused unless every device can be one: not this host, no special address, services that make sense."""
+    if not dev_interfaces:
+        raise Refused(
+            "no-machine-side",
+            "this SiteManager does not know its machine side yet; set it there: sm config set dev_interfaces eth1",
+        )
+    for device in devices:
+        _admit_device(device, networks)
+        for service in device.services:
+            _admit_service(device, service)
+
+
+def _admit_device(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None:
+    address = _address(device.address, f"device {device.name!r}")
+    if not _is_host(address):
+        raise Refused("bad-device", f"device {device.name!r}: {address} is no address that a device can have")
+    for known in networks:
+        if address == known.address:
+            raise Refused(
+                "own-address",
+                f"device {device.name!r}: {address} is the SiteManager's own address on {known.interface}",
+            )
+        edges = (known.network.network_address, known.network.broadcast_address)
+        if known.address is not None and known.network.prefixlen < 31 and address in edges:
+            raise Refused("bad-device", f"device {device.name!r}: {address} is an edge of the network {known.network}")
+
+
+def _admit_service(device: DeviceAccess, service: Service) -> None:
+    if service.protocol == "icmp":
+        return
+    if not 1 <= service.first_port <= service.last_port:
+        raise Refused(
+            "bad-service",
+            f"device {device.name!r}, service {service.name!r}: ports {service.first_port} to {service.last_port} "
+            "make no sense; the first must be at least 1 and not above the last",
+        )
+
+
+def _address(text: str, what: str) -> ipaddress.IPv4Address:
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError:
+        raise Refused("bad-address", f"{what}: {text!r} is no IPv4 address") from None
+
+
+def _is_host(address: ipaddress.IPv4Address) -> bool:
+    """Neither 0.0.0.0/8, loopback, multicast, 240.0.0.0/4 nor the limited broadcast."""
+    special = address.is_loopback or address.is_multicast or address.is_reserved or address.is_unspecified
+    return not special and int(address) >> 24 != 0

@@ -1,0 +1,1 @@
+"""What the operating system is asked for: adapters that know no messages and make no decisions."""

@@ -1,0 +1,1 @@
+"""What runs: tasks, timers and sockets of the daemon and of an enrolment."""
