@@ -28,6 +28,7 @@ class Lab:
     """
 
     def __init__(self, prefix: str | None = None) -> None:
+        rights.find_programs()
         self.prefix = running.prefix_in_use(prefix)
         self.places: dict[str, Place] = {}
         self.lines: dict[str, Line] = {}

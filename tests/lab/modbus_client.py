@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import sys
 import time
 
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--period", type=float, default=1.0, help="seconds between polls")
     parser.add_argument("--timeout", type=float, default=3.0, help="seconds to wait for an answer")
     arguments = parser.parse_args()
+    logging.getLogger("pymodbus.logging").addHandler(logging.NullHandler())  # errors are told here, in one line
     target = f"{arguments.address}:{arguments.port}"
     client = ModbusTcpClient(arguments.address, port=arguments.port, timeout=arguments.timeout, retries=0)
     try:

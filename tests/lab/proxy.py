@@ -41,7 +41,7 @@ def start_proxy(lab: Lab, firewall: str, user: str = "gate", password: str = "ke
         f"Port {PROXY_PORT}",
         "Timeout 600",
         "MaxClients 100",
-        "LogLevel Connect",
+        "LogLevel Info",
         f"BasicAuth {user} {password}",
         *(f"ConnectPort {port}" for port in GM_PORTS),
     ]

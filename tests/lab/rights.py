@@ -63,11 +63,16 @@ def own_pid() -> int:
     return int(os.environ.get(OUTER_PID) or os.getpid())
 
 
+def find_programs() -> None:
+    """Put /usr/sbin on the PATH of an ordinary user of Debian, who otherwise finds no nft and no sysctl."""
+    path = os.environ.get("PATH", os.defpath)
+    if "/usr/sbin" not in path.split(os.pathsep):
+        os.environ["PATH"] = f"{path}{os.pathsep}/usr/sbin"
+
+
 def check() -> None:
     """Raise MissingRights, in one line, if this machine or user lacks something that a lab needs."""
-    path = os.environ.get("PATH", os.defpath)
-    if "/usr/sbin" not in path.split(os.pathsep):  # where an ordinary user of Debian finds no ip and no nft
-        os.environ["PATH"] = f"{path}{os.pathsep}/usr/sbin"
+    find_programs()
     for program, package in _PROGRAMS.items():
         if shutil.which(program) is None:
             raise MissingRights(f"the program {program} is missing; apt-get install {package}")
