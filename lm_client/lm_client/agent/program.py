@@ -1,0 +1,253 @@
+"""The agent as a program: opens the identity, logs in, tells whoever started it, and stays until it is told to go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+
+from gatelink.exceptions import GatelinkError, LinkError, Refused
+from gatelink.identity import Identity, from_pkcs12
+from gatelink.link.contact import ask_hello
+from gatelink.link.dial import race
+from gatelink.link.endpoints import Endpoint, Proxy
+from gatelink.messages import Welcome
+from gatelink.pins import Pin
+from lm_client.config import Config, load
+from lm_client.core.local import (
+    Answer,
+    ConnectTo,
+    DisconnectFrom,
+    Done,
+    Failure,
+    GetAppliances,
+    GetKeys,
+    GetStatus,
+    LoggedIn,
+    Logout,
+    Request,
+    Status,
+    TrustKey,
+    frame,
+)
+from lm_client.exceptions import AgentError
+from lm_client.home import Home, Profile
+
+from .adapter import TakeTap
+from .door import Door, Lock
+from .gatemanager import GateManager, ways_of
+from .journal import Journal
+from .sessions import Sessions
+from .surroundings import Surroundings
+from .views import pin_view
+
+Report = Callable[[LoggedIn | Failure], None]
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Agent:
+    """One logged-in user. ``take_tap`` is for tests without a kernel's TAP."""
+
+    def __init__(self, home: Home, config: Config, journal: Journal, take_tap: TakeTap | None = None) -> None:
+        self._home = home
+        self._config = config
+        self._journal = journal
+        self._take_tap = take_tap
+        self._sessions = Sessions()
+        self._logout = asyncio.Event()
+        self._door = Door(home.socket_path, self._handle)
+        self._gm: GateManager | None = None
+
+    def leave(self) -> None:
+        """End everything soon."""
+        self._logout.set()
+
+    async def run(self, identity: Identity, profile: Profile, password: str, report: Report) -> None:
+        """Log in, report, serve until ``leave`` or a final refusal. Raises GatelinkError if the login fails."""
+        pin, locked_now = await self._pin(profile)
+        profile = self._home.profile()
+        gm = GateManager(self._home, profile, self._config, pin, identity, password, self._journal, self._sessions)
+        self._gm = gm
+        path = Path(self._config.service.socket)
+        around = Surroundings(self._home, gm, self._journal, self._config.session, self._home.known(), path)
+        if self._take_tap is not None:
+            around.take_tap = self._take_tap
+        keeping = asyncio.ensure_future(gm.run())
+        try:
+            begun: tuple[asyncio.Future[Any], ...] = (keeping, gm.first_login)
+            await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+            welcome = _result_of(keeping, gm)
+            self._sessions.begin(around)
+            await self._door.open()
+            report(
+                LoggedIn(
+                    user=welcome.name,
+                    gm_name=welcome.gm_name,
+                    way=str(gm.way),
+                    pin=pin_view(gm.pin),
+                    locked_now=locked_now,
+                )
+            )
+            await self._serve(keeping)
+        finally:
+            await self._sessions.disconnect(None)
+            await self._door.close()
+            keeping.cancel()
+            await asyncio.wait({keeping})
+
+    async def _serve(self, keeping: asyncio.Task[None]) -> None:
+        leaving = asyncio.ensure_future(self._logout.wait())
+        listing = asyncio.ensure_future(self._learn_names())
+        try:
+            await asyncio.wait({keeping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                keeping.result()
+        finally:
+            leaving.cancel()
+            listing.cancel()
+            await asyncio.wait({leaving, listing})
+
+    async def _learn_names(self) -> None:
+        """So that the first connect need not ask."""
+        with contextlib.suppress(GatelinkError):
+            await self._sessions.list_appliances()
+
+    async def _pin(self, profile: Profile) -> tuple[Pin, bool]:
+        """Return the pin, and whether it was taken on trust just now: it is kept before anything secret is sent."""
+        if profile.pin_certificate:
+            return Pin(profile.pin_certificate, profile.pin_how), False
+        link = self._config.link
+        proxies = tuple(Proxy(proxy.host, proxy.port, proxy.username, proxy.password) for proxy in link.proxies)
+        met, way = await race(ways_of(profile, link.ports, proxies), _meet, link.stagger_s)
+        self._home.save_profile(msgspec.structs.replace(profile, pin_certificate=met.pin.certificate))
+        self._journal.note(f"first contact by {way}: locked to {met.pin.describe()}")
+        return met.pin, True
+
+    async def _handle(self, request: Request) -> Answer:
+        sessions = self._sessions
+        match request:
+            case GetStatus():
+                return self._status()
+            case GetAppliances():
+                return await sessions.list_appliances()
+            case ConnectTo(target=target, reason=reason):
+                return await sessions.connect(target, reason)
+            case DisconnectFrom(target=target):
+                return await sessions.disconnect(target)
+            case GetKeys(target=target):
+                return await sessions.keys(target)
+            case TrustKey(appliance_id=appliance_id, key_sha256=key_sha256):
+                sessions.trust(appliance_id, key_sha256)
+                return Done()
+            case Logout():
+                await sessions.disconnect(None)
+                self.leave()
+                return Done()
+
+    def _status(self) -> Status:
+        gm = self._gm
+        if gm is None or gm.welcome is None:
+            raise AgentError("not logged in yet")
+        return Status(
+            user=gm.welcome.name,
+            domain=gm.welcome.domain,
+            gm_name=gm.welcome.gm_name,
+            connected=gm.way is not None,
+            way=str(gm.way) if gm.way else gm.trouble,
+            since=gm.since,
+            rtt_s=gm.round_trip_s,
+            pin=pin_view(gm.pin),
+            sessions=self._sessions.views,
+            ended=self._sessions.ended_views,
+        )
+
+
+def run(home: Home, password: str, report: Report, echo: TextIO | None = None) -> int:
+    """Be the agent until it is over; return the exit status. Failures before the login are reported, not raised."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # key and password must not end up in a core file
+    try:
+        profile = home.profile()
+        config = load(home.config_path)
+        lock = Lock(home.lock_path)
+    except GatelinkError as error:
+        report(Failure(kind="input", text=str(error)))
+        return 2
+    journal = Journal(home.log_path, echo)
+    try:
+        identity = from_pkcs12(home.read(home.identity_path) or b"", password)
+        asyncio.run(_run(Agent(home, config, journal), identity, profile, password, report))
+    except GatelinkError as error:
+        journal.note(f"ended: {error}")
+        report(Failure(kind="failed", text=str(error)))
+        return 1
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        journal.note(f"ended: a mistake in the program, please report it: {error!r} ({where.filename}:{where.lineno})")
+        raise
+    else:
+        journal.note("logged out")
+        return 0
+    finally:
+        journal.close()
+        lock.release()
+
+
+async def _run(agent: Agent, identity: Identity, profile: Profile, password: str, report: Report) -> None:
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, agent.leave)
+    await agent.run(identity, profile, password, report)
+
+
+class _Met(msgspec.Struct, frozen=True):
+    """Who answered the first contact."""
+
+    pin: Pin
+
+    def close(self) -> None:
+        """Nothing is open any more; here so that ``race`` can hold it."""
+
+
+async def _meet(way: Endpoint) -> _Met:
+    hello, certificate = await ask_hello(way)
+    if hello is None:
+        raise LinkError(f"{way} answers, but not as a GateManager")
+    return _Met(Pin(certificate, "first-use"))
+
+
+def _result_of(keeping: asyncio.Task[None], gm: GateManager) -> Welcome:
+    """Return the welcome; raises why there is none."""
+    if keeping.done():
+        try:
+            keeping.result()
+        except Refused as error:
+            raise Refused(error.code, f"the GateManager refused the login: {error}") from None
+    return gm.first_login.result()
+
+
+def main() -> int:
+    """Entry of the background process: the password comes on standard input, the report goes to standard output."""
+    password = sys.stdin.buffer.read().decode()
+    output = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+
+    def report(word: LoggedIn | Failure) -> None:
+        nonlocal output
+        if output >= 0:
+            with contextlib.suppress(OSError):
+                os.write(output, frame(word))
+            os.close(output)
+            output = -1
+
+    return run(Home(Path(sys.argv[1])), password, report)

@@ -1,0 +1,285 @@
+"""One session: from asking the GateManager until nothing of it is left.
+
+    connecting --> up --> reconnecting --> up --> ... --> ended
+
+While it reconnects, TAP, address and routes stay, so that the applications' TCP connections survive; what they send
+meanwhile is dropped. It ends when the user or the GateManager says so, when the GateManager refuses to resume it, when
+the SiteManager has another key, when the service with rights is gone, or after ``give_up_s`` without success.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+import time
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from gatelink.backoff import Backoff
+from gatelink.exceptions import GatelinkError, LinkError, PeerChanged, Refused
+from gatelink.identity import fingerprint_text, key_sha256
+from gatelink.link.leg import end_to_end, open_leg
+from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect, Done, EndSession, SessionEnded
+from gatelink.tls import tunnel_client_context
+from gatelink.tunnel.pump import Counters, EndReason, PumpEnd
+from lm_client.core.local import SessionView, State
+from lm_client.exceptions import ServiceError
+
+from .carrier import Carrier
+from .surroundings import Surroundings
+from .views import device_views
+from .wiring import Wiring
+
+DISCONNECTED: Final = "disconnected by the user"
+TRY_AGAIN_LATER: Final = frozenset({"busy", "offline", "try-later", "overloaded", "unreachable"})
+"""Refusals of a resumption after which another attempt makes sense; every other code is final."""
+BROKEN: Final = frozenset({"broken", "connection-lost", "leg-lost", "replaced", "resumed"})
+"""Codes of EndSession that are about the line, not about the right: the session is resumed."""
+_DISCONNECT_TIMEOUT_S: Final = 5.0
+_MAX_TEXT_CHARACTERS: Final = 512
+R = TypeVar("R")
+
+
+class Session:
+    """Made by ``Sessions``; ``open`` once, then ``stay`` until it is over."""
+
+    def __init__(
+        self, around: Surroundings, appliance_id: str, name: str, device_ids: tuple[str, ...], reason: str
+    ) -> None:
+        self.appliance_id = appliance_id
+        self.name = name
+        self.domain = ""
+        self.session_id = ""
+        self.state: State = "connecting"
+        self.devices: tuple[DeviceAccess, ...] = ()
+        self.key_is_new = False
+        self.wiring = Wiring(around, self.finish)
+        self._around = around
+        self._device_ids = device_ids
+        self._reason = reason
+        self._detail = ""
+        self._since = time.time()
+        self._ends_at: float | None = None
+        self._key_sha256 = b""
+        self._carrier: Carrier | None = None
+        self._counted = Counters()
+        self._reconnects = 0
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._changes: set[asyncio.Future[None]] = set()
+
+    def view(self) -> SessionView:
+        """Return the session as it is now."""
+        now = self._carrier.counters if self._carrier else Counters()
+        return SessionView(
+            session_id=self.session_id,
+            appliance_id=self.appliance_id,
+            name=self.name,
+            domain=self.domain,
+            state=self.state,
+            detail=self._detail,
+            interface=self.wiring.interface,
+            devices=device_views(self.devices),
+            since=self._since,
+            ends_at=self._ends_at,
+            bytes_sent=self._counted.bytes_sent + now.bytes_sent,
+            bytes_received=self._counted.bytes_received + now.bytes_received,
+            rtt_s=now.rtt_s,
+            reconnects=self._reconnects,
+            key_fingerprint=fingerprint_text(self._key_sha256) if self._key_sha256 else "",
+        )
+
+    def finish(self, reason: str) -> None:
+        """End the session soon, for this reason. Idempotent: the first reason stays."""
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    def ended_by_gm(self, message: EndSession) -> None:
+        """The GateManager ended it; or only told that the line broke."""
+        if message.code not in BROKEN:
+            self.finish(f"ended by the GateManager: {message.reason}")
+        elif self._carrier is not None:
+            self._carrier.break_off(message.reason)
+
+    def changed_by_gm(self, message: ChangeSession) -> None:
+        """The rights are others now: the routes follow."""
+        self.devices = message.devices
+        self._ends_at = message.ends_at
+        self._note(f"rights changed: {', '.join(device.address for device in message.devices) or 'no device'}")
+        change = asyncio.ensure_future(self._follow())
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+
+    async def open(self) -> None:
+        """Connect for the first time. Raises GatelinkError, and then nothing is left."""
+        try:
+            await self._unless_over(self._attempt(None))
+        except BaseException as error:
+            self.finish(str(error) if isinstance(error, GatelinkError) else "cancelled")
+            await asyncio.shield(asyncio.ensure_future(self._clean_up()))
+            raise
+
+    async def stay(self) -> None:
+        """Keep it up until it is over; then everything is gone."""
+        try:
+            while self._carrier is not None and not self._over.done():
+                ended = self._carrier.ended
+                await _first_of(ended, self._over)
+                if not self._over.done():
+                    await self._recover(ended.result())
+        finally:
+            self.finish("the agent ended")
+            await self._clean_up()
+
+    # one attempt
+
+    async def _attempt(self, resume: str | None) -> None:
+        around = self._around
+        await around.gm.wait_connected()
+        answer = await around.gm.connect(self.appliance_id, self._device_ids, self._reason, resume, self._adopt)
+        presented = key_sha256(answer.peer_certificate)
+        self.key_is_new = around.check_key(self.appliance_id, self.name, presented)
+        tls = await _together(self._open_line(answer), self.wiring.set_up(answer))
+        tap = self.wiring.tap
+        if tap is None:
+            tls.close()
+            raise ServiceError("the service with rights took the adapter away: start it again")
+        self.wiring.drain()
+        self._carrier = Carrier(tap, tls, around.settings.keepalive_s)
+        await self._carrier.wait_up()
+        around.remember_key(self.appliance_id, self.name, presented)
+        self._key_sha256 = presented
+        self.state, self._detail = "up", ""
+        self._note(f"up on {self.wiring.interface}")
+
+    def _adopt(self, answer: Connected) -> None:
+        self.session_id = answer.session_id
+        self.name, self.domain = answer.name, answer.domain
+        self.devices, self._ends_at = answer.devices, answer.ends_at
+
+    async def _open_line(self, answer: Connected) -> ssl.SSLSocket:
+        gm = self._around.gm
+        if gm.way is None:
+            raise LinkError("the connection to the GateManager was lost meanwhile")
+        leg = await open_leg(gm.way, gm.pin, gm.identity, answer.ticket)
+        return await end_to_end(leg, tunnel_client_context(gm.identity, answer.peer_certificate), server_side=False)
+
+    async def _follow(self) -> None:
+        try:
+            await self.wiring.change(self.devices)
+        except GatelinkError as error:
+            self.finish(str(error))
+
+    # when it breaks
+
+    async def _recover(self, end: PumpEnd) -> None:
+        """Resume the session, or finish it."""
+        self._count(end)
+        if end.reason is EndReason.TAP_GONE:
+            self.finish(end.detail)
+            return
+        self.state, self._detail = "reconnecting", end.detail or end.reason.value
+        self._note(f"interrupted: {self._detail}; resuming")
+        settings = self._around.settings
+        backoff = Backoff(random.uniform, settings.backoff_first_s, settings.backoff_longest_s)
+        try:
+            async with asyncio.timeout(settings.give_up_s):
+                while not self._over.done():
+                    await asyncio.wait({self._over}, timeout=backoff.next_delay_s())
+                    if not self._over.done() and await self._resumed():
+                        self._reconnects += 1
+                        return
+        except TimeoutError:
+            self.finish(f"given up after {settings.give_up_s:.0f} s: {self._detail}")
+
+    async def _resumed(self) -> bool:
+        """Try once; False if it did not succeed. Finishes the session when another attempt makes no sense."""
+        try:
+            await self._unless_over(self._attempt(self.session_id))
+        except (PeerChanged, ServiceError) as error:
+            self.finish(str(error))
+        except Refused as error:
+            self._detail = str(error)
+            if error.code not in TRY_AGAIN_LATER:
+                self.finish(f"the GateManager does not resume it: {error}")
+        except GatelinkError as error:
+            self._detail = str(error)
+        else:
+            return True
+        self._note(f"not resumed: {self._detail}")
+        return False
+
+    async def _unless_over(self, attempt: Coroutine[Any, Any, R]) -> R:
+        """Run an attempt, unless the session is finished meanwhile: LinkError then says why."""
+        task = asyncio.ensure_future(attempt)
+        try:
+            await _first_of(task, self._over)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if task.cancelled():
+            raise LinkError(self._over.result())
+        return task.result()
+
+    # the end
+
+    async def _clean_up(self) -> None:
+        reason = self._over.result()
+        self.state, self._detail = "ended", reason
+        # Routes and interface go at once; the pump may take a moment to say good-bye.
+        carrier = self._carrier
+        ending = asyncio.ensure_future(carrier.stop(reason)) if carrier else None
+        await self.wiring.remove()
+        if ending is not None:
+            self._count(await ending)
+        self.wiring.close()
+        self._note(f"ended: {reason}")
+        if self.session_id:
+            await self._tell(reason)
+
+    def _count(self, end: PumpEnd) -> None:
+        self._counted.bytes_sent += end.bytes_sent
+        self._counted.bytes_received += end.bytes_received
+        self._carrier = None
+
+    async def _tell(self, reason: str) -> None:
+        gm, session_id = self._around.gm, self.session_id
+        if reason == DISCONNECTED:
+            with contextlib.suppress(GatelinkError, TimeoutError):
+                async with asyncio.timeout(_DISCONNECT_TIMEOUT_S):
+                    await gm.request(lambda number: Disconnect(request_id=number, session_id=session_id), Done)
+            return
+        sent, received = self._counted.bytes_sent, self._counted.bytes_received
+        text = reason[:_MAX_TEXT_CHARACTERS]
+        gm.tell(SessionEnded(session_id=session_id, reason=text, bytes_sent=sent, bytes_received=received))
+
+    def _note(self, text: str) -> None:
+        self._around.journal.note(f"session {self.name}: {text}")
+
+
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _together(opening: Coroutine[Any, Any, ssl.SSLSocket], wiring: Coroutine[Any, Any, None]) -> ssl.SSLSocket:
+    """Do both halves of a connect at once; if one fails the other is of no use and is ended."""
+    line, wired = asyncio.ensure_future(opening), asyncio.ensure_future(wiring)
+    both: tuple[asyncio.Future[Any], ...] = (line, wired)
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+        if wired.done():
+            wired.result()
+        tls = line.result()
+        await wired
+    except BaseException:
+        for half in both:
+            half.cancel()
+        await asyncio.wait(both)
+        if not line.cancelled() and line.exception() is None:
+            line.result().close()
+        if not wired.cancelled():
+            wired.exception()
+        raise
+    return tls

@@ -1,0 +1,169 @@
+"""All sessions of the agent: which are there, which ask the same thing, which was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Final
+
+from gatelink.exceptions import InputError
+from gatelink.messages import ApplianceView, ChangeSession, EndSession
+from lm_client.core.local import Appliances, ConnectedTo, Disconnected, Keys, SessionView
+from lm_client.core.names import NotFound, Target, resolve
+
+from .session import DISCONNECTED, Session
+from .surroundings import Surroundings
+from .views import appliance_view
+
+_SHOWN_ENDED: Final = 5
+
+
+class Sessions:
+    """Listens to the GateManager for all of them."""
+
+    def __init__(self) -> None:
+        self._around: Surroundings | None = None
+        self._live: dict[Session, asyncio.Task[None] | None] = {}
+        self._ended: deque[SessionView] = deque(maxlen=_SHOWN_ENDED)
+        self._appliances: list[ApplianceView] = []
+
+    def begin(self, around: Surroundings) -> None:
+        """From now on sessions can be opened."""
+        self._around = around
+
+    @property
+    def views(self) -> tuple[SessionView, ...]:
+        """The live ones."""
+        return tuple(session.view() for session in self._live)
+
+    @property
+    def ended_views(self) -> tuple[SessionView, ...]:
+        """The last few that are over."""
+        return tuple(self._ended)
+
+    async def list_appliances(self) -> Appliances:
+        """Return all that the user may see, fresh."""
+        self._appliances = await self._surroundings.gm.list_appliances()
+        return Appliances(appliances=tuple(map(appliance_view, self._appliances)))
+
+    async def connect(self, text: str, reason: str) -> ConnectedTo:
+        """Open a session with what ``text`` names; the one there is, if it has that already. Raises GatelinkError."""
+        started = time.monotonic()
+        target = await self._resolve(text)
+        if (same := self._covering(target)) is not None:
+            return ConnectedTo(session=same.view(), already=True, key_is_new=False, warnings=(), took_s=0.0)
+        self._check_overlap(target)
+        appliance = target.appliance
+        wanted = (target.device_id,) if target.device_id else ()
+        session = Session(self._surroundings, appliance.appliance_id, appliance.name, wanted, reason)
+        self._live[session] = None
+        try:
+            await session.open()
+        except BaseException:
+            del self._live[session]
+            raise
+        self._live[session] = asyncio.ensure_future(self._stay(session))
+        return ConnectedTo(
+            session=session.view(),
+            already=False,
+            key_is_new=session.key_is_new,
+            warnings=session.wiring.warnings,
+            took_s=time.monotonic() - started,
+        )
+
+    async def disconnect(self, text: str | None) -> Disconnected:
+        """End the sessions with what ``text`` names, or all; returns when nothing of them is left."""
+        chosen = list(self._live) if text is None else self._named(text)
+        for session in chosen:
+            session.finish(DISCONNECTED)
+        tasks = [task for session in chosen if (task := self._live.get(session)) is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+        return Disconnected(names=tuple(session.name for session in chosen))
+
+    async def keys(self, text: str) -> Keys:
+        """Return the remembered and the offered key of an appliance."""
+        appliance = (await self._resolve(text)).appliance
+        known = self._surroundings.known.entries.get(appliance.appliance_id)
+        return Keys(
+            appliance_id=appliance.appliance_id,
+            name=appliance.name,
+            remembered=known.key_sha256 if known else None,
+            offered=known.offered if known else None,
+        )
+
+    def trust(self, appliance_id: str, key_sha256: bytes) -> None:
+        """Accept the offered key, if it is still the one that was compared. Raises InputError."""
+        around = self._surroundings
+        known = around.known.entries.get(appliance_id)
+        if known is None or known.offered != key_sha256:
+            raise InputError("that is not the key which the SiteManager presented last: connect again, then compare")
+        around.remember_key(appliance_id, known.name, key_sha256)
+        around.journal.note(f"session {known.name}: the user accepted its new key")
+
+    # what the GateManager tells
+
+    def session_ended(self, message: EndSession) -> None:
+        """A session is over."""
+        for session in self._live:
+            if session.session_id == message.session_id:
+                session.ended_by_gm(message)
+
+    def session_changed(self, message: ChangeSession) -> None:
+        """A session's rights are others now."""
+        for session in self._live:
+            if session.session_id == message.session_id:
+                session.changed_by_gm(message)
+
+    # inside
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        if self._around is None:
+            raise InputError("not logged in yet: wait for `lm login`")
+        return self._around
+
+    async def _stay(self, session: Session) -> None:
+        try:
+            await session.stay()
+        finally:
+            self._live.pop(session, None)
+            self._ended.append(session.view())
+
+    async def _resolve(self, text: str) -> Target[ApplianceView]:
+        """From what is known already, so that a connect costs one round trip; else from a fresh list."""
+        try:
+            return resolve(text, self._appliances)
+        except NotFound:
+            await self.list_appliances()
+            return resolve(text, self._appliances)
+
+    def _covering(self, target: Target[ApplianceView]) -> Session | None:
+        wanted = _device_ids(target)
+        for session in self._live:
+            has = {device.device_id for device in session.devices}
+            if session.appliance_id == target.appliance.appliance_id and session.state == "up" and wanted <= has:
+                return session
+        return None
+
+    def _check_overlap(self, target: Target[ApplianceView]) -> None:
+        """Two sessions cannot lead to the same address; say which one is in the way before anybody is asked."""
+        wanted = _device_ids(target)
+        addresses = {device.address for device in target.appliance.devices if device.device_id in wanted}
+        for session in self._live:
+            if taken := sorted(addresses.intersection(device.address for device in session.devices)):
+                where = f"the session with {session.name} ({session.wiring.interface or session.state})"
+                raise InputError(f"{taken[0]} belongs to {where} already: `lm disconnect {session.name}` first")
+
+    def _named(self, text: str) -> list[Session]:
+        views = [session.view() for session in self._live]
+        chosen = resolve(text, views).appliance.appliance_id if views else ""
+        found = [session for session in self._live if session.appliance_id == chosen]
+        if not found:
+            raise InputError(f"there is no session with {text!r}; `lm status` shows those there are")
+        return found
+
+
+def _device_ids(target: Target[ApplianceView]) -> set[str]:
+    return {target.device_id} if target.device_id else {device.device_id for device in target.appliance.devices}

@@ -1,0 +1,72 @@
+"""What a session needs of the agent around it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatelink.messages import TunnelAddresses
+from gatelink.tunnel.tap import Tap
+from lm_client.config import SessionSettings
+from lm_client.core.known import KnownKeys
+from lm_client.home import Home
+
+from .adapter import Adapter, TakeTap, open_adapter
+from .gatemanager import GateManager
+from .journal import Journal
+
+MAX_LABEL_CHARACTERS = 32
+
+
+@dataclass
+class Surroundings:
+    """Shared by all sessions."""
+
+    home: Home
+    gm: GateManager
+    journal: Journal
+    settings: SessionSettings
+    known: KnownKeys
+    service_path: Path
+    take_tap: TakeTap = Tap
+
+    def check_key(self, appliance_id: str, name: str, key_sha256: bytes) -> bool:
+        """Return whether the key is new here; raises PeerChanged."""
+        return self.known.check(appliance_id, name, key_sha256)
+
+    def remember_key(self, appliance_id: str, name: str, key_sha256: bytes) -> None:
+        """Keep a key that proved itself."""
+        if self.known.remember(appliance_id, name, key_sha256):
+            self.home.save_known(self.known.entries)
+
+    async def keep_clear(self) -> tuple[str, ...]:
+        """Return the IPv4 addresses that lead to the GateManager, as far as they can be found out now."""
+        loop = asyncio.get_running_loop()
+        hosts = {way.proxy.host if way.proxy else way.address for way in self.gm.ways()}
+        found: set[str] = {host for host in hosts if _is_ipv4(host)}
+        for host in hosts - found:
+            try:
+                answers = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+            except OSError:
+                continue
+            found.update(str(address[0]) for *_, address in answers)
+        return tuple(sorted(found))[:64]
+
+    def open_adapter(
+        self, name: str, tunnel: TunnelAddresses, devices: Sequence[str], keep_clear: Sequence[str]
+    ) -> Adapter:
+        """Ask the service with rights; blocks. Raises ServiceError."""
+        label = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:MAX_LABEL_CHARACTERS]
+        return open_adapter(self.service_path, label, tunnel, devices, keep_clear, self.take_tap)
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 4
+    except ValueError:
+        return False

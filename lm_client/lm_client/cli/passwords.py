@@ -1,0 +1,60 @@
+"""How a password gets in: asked for without echo, or from a file or standard input; never as an argument."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gatelink.exceptions import InputError
+
+MIN_CHARACTERS: Final = 10
+MAX_CHARACTERS: Final = 256
+
+
+def given_password(file: str | None, from_stdin: bool) -> str | None:
+    """Return the first line of the file or of standard input; None if neither was asked for. Raises InputError."""
+    if file and from_stdin:
+        raise InputError("--password-file and --password-stdin: give one of them")
+    if file:
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise InputError(f"cannot read the password from {file}: {why}") from None
+        return _first_line(text)
+    return _first_line(sys.stdin.readline()) if from_stdin else None
+
+
+def new_password(file: str | None, from_stdin: bool) -> str:
+    """Return a password that the person chose, asked for twice. Raises InputError if it is too short."""
+    password = given_password(file, from_stdin)
+    if password is None:
+        password = _ask("New password: ")
+        if _ask("The same again: ") != password:
+            raise InputError("the two passwords are not the same: nothing was done")
+    if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
+        raise InputError(f"the password has {len(password)} characters; expected {MIN_CHARACTERS} to {MAX_CHARACTERS}")
+    return password
+
+
+def own_password(file: str | None, from_stdin: bool) -> str:
+    """Return the person's password."""
+    given = given_password(file, from_stdin)
+    password = _ask("Password: ") if given is None else given
+    if not password:
+        raise InputError("the password is empty")
+    return password
+
+
+def _ask(prompt: str) -> str:
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask for the password: use --password-file or --password-stdin")
+    answer: str = click.prompt(prompt, prompt_suffix="", hide_input=True, default="", show_default=False, err=True)
+    return answer
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].rstrip("\r")

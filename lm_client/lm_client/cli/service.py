@@ -1,0 +1,40 @@
+"""``lm service``: the part with rights."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from lm_client.config import DEFAULT_SOCKET
+from lm_client.host.linux import LinuxNetwork
+from lm_client.service.callers import Callers
+from lm_client.service.listener import Listener
+
+
+@click.command("service")
+@click.option("--socket", "path", default=DEFAULT_SOCKET, show_default=True, metavar="PATH", help="Where to listen.")
+@click.option("--allow-uid", "uids", multiple=True, type=click.IntRange(0), help="A user who may have tunnels.")
+@click.option("--allow-group", "group", default="", metavar="NAME", help="A group that may [gatelink].")
+def service_command(path: str, uids: tuple[int, ...], group: str) -> None:
+    """Open adapters and set routes for users without rights. Needs root; started by the service manager."""
+    absolute = Path(path).absolute()
+    listener = Listener(absolute, LinuxNetwork(f"gatelink-lm {absolute}"), Callers(uids, group), _say)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        listener.run()
+    finally:
+        listener.close()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"lm service: {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,121 @@
+"""The settings file ``config.toml``: typed, unknown keys refused, every mistake reported at once with its key path.
+
+``lm_client/config.example.toml`` is the same as the defaults; a test says so.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from gatelink.exceptions import InputError
+
+SCHEMA: Final = 1
+DEFAULT_SOCKET: Final = "/run/gatelink-lm/service.sock"
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(ge=0.01, le=86400)]
+Host = Annotated[str, Meta(min_length=1, max_length=253)]
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP proxy that understands CONNECT; tried when there is no direct way."""
+
+    host: Host
+    port: Port
+    username: Annotated[str, Meta(max_length=256)] = ""
+    password: Annotated[str, Meta(max_length=256)] = ""
+
+    def __repr__(self) -> str:
+        """Never shows the password."""
+        return f"ProxySettings({self.host}:{self.port})"
+
+
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the connection to the GateManager is kept."""
+
+    ports: Annotated[tuple[Port, ...], Meta(min_length=1, max_length=8)] = (443,)
+    proxies: Annotated[tuple[ProxySettings, ...], Meta(max_length=8)] = ()
+    stagger_s: Seconds = 2.0
+    probe_s: Seconds = 600.0
+    backoff_first_s: Seconds = 1.0
+    backoff_longest_s: Seconds = 60.0
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a session that broke is resumed."""
+
+    give_up_s: Seconds = 600.0
+    backoff_first_s: Seconds = 0.5
+    backoff_longest_s: Seconds = 15.0
+    keepalive_s: Seconds = 25.0
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the service with rights listens."""
+
+    socket: Annotated[str, Meta(min_length=1, max_length=100)] = DEFAULT_SOCKET
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings with their defaults."""
+
+    schema: int = SCHEMA
+    link: LinkSettings = LinkSettings()
+    session: SessionSettings = SessionSettings()
+    service: ServiceSettings = ServiceSettings()
+
+
+def load(path: Path) -> Config:
+    """Read the file; the defaults if there is none. Raises InputError that lists every mistake."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no TOML: {error}") from None
+    try:
+        return parse(data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def parse(data: Mapping[str, Any]) -> Config:
+    """Return the settings in ``data``; raises InputError that lists every mistake with its key path."""
+    if data.get("schema") != SCHEMA:
+        found = data.get("schema")
+        raise InputError(f"schema: expected {SCHEMA}, got {found!r}: the file is of another version of the LinkManager")
+    mistakes: list[str] = []
+    config: Config = _convert(Config, data, "", mistakes)
+    if mistakes:
+        raise InputError("; ".join(mistakes))
+    return config
+
+
+def _convert(kind: type[Any], data: Mapping[str, Any], prefix: str, mistakes: list[str]) -> Any:
+    """Convert field by field, so that one mistake does not hide the others."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        path = f"{prefix}{key}"
+        field = fields.get(key)
+        if field is None:
+            mistakes.append(f"{path}: unknown key; known are {', '.join(fields)}")
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            if isinstance(value, dict):
+                values[key] = _convert(field.type, value, f"{path}.", mistakes)
+            else:
+                mistakes.append(f"{path}: expected a table")
+        else:
+            try:
+                values[key] = msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                mistakes.append(f"{path}: {error}")
+    return kind(**values)

@@ -1,0 +1,221 @@
+"""What the commands say to the agent and hear from it, over the agent's Unix socket. No I/O.
+
+One request and one answer a connection. Both ends are the same user on the same PC and come from one installation: no
+version; the bounds are against mistakes, strangers are kept out by the kernel.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+"""A thousand appliances of 512 devices; far above what a GateManager shows one user."""
+
+State = Literal["connecting", "up", "reconnecting", "ended"]
+
+
+def _tag(class_name: str) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in class_name).lstrip("-")
+
+
+class _Word(msgspec.Struct, frozen=True, tag_field="type", tag=_tag, kw_only=True):
+    """Base of all: the tag is the class name in lower case with hyphens."""
+
+
+# What is shown
+
+
+class ServiceView(msgspec.Struct, frozen=True):
+    """A protocol and ports that may be reached."""
+
+    name: str
+    protocol: str
+    first_port: int
+    last_port: int
+
+    def __str__(self) -> str:
+        if self.protocol == "icmp":
+            return f"{self.name} (ping)"
+        ports = str(self.first_port) if self.first_port == self.last_port else f"{self.first_port}-{self.last_port}"
+        return f"{self.name} ({self.protocol}/{ports})"
+
+
+class DeviceView(msgspec.Struct, frozen=True):
+    """A device behind an appliance."""
+
+    device_id: str
+    name: str
+    address: str
+    services: tuple[ServiceView, ...]
+
+
+class ApplianceView(msgspec.Struct, frozen=True):
+    """An appliance and what the user may reach behind it."""
+
+    appliance_id: str
+    domain: str
+    name: str
+    online: bool
+    devices: tuple[DeviceView, ...]
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as it is now. Times are Unix times, bytes those of the TLS connection's content."""
+
+    session_id: str
+    appliance_id: str
+    name: str
+    domain: str
+    state: State
+    detail: str
+    """Why it is reconnecting or ended."""
+    interface: str
+    devices: tuple[DeviceView, ...]
+    since: float
+    ends_at: float | None
+    bytes_sent: int
+    bytes_received: int
+    rtt_s: float | None
+    reconnects: int
+    key_fingerprint: str
+
+
+class PinView(msgspec.Struct, frozen=True):
+    """Whom the PC takes for its GateManager."""
+
+    serial: str
+    fingerprint: str
+    how: str
+
+
+# Requests
+
+
+class GetStatus(_Word, frozen=True):
+    """Asks for the agent's whole state."""
+
+
+class GetAppliances(_Word, frozen=True):
+    """Asks for all that the user may see, fresh from the GateManager."""
+
+
+class ConnectTo(_Word, frozen=True):
+    """Asks for a session; answered when frames flow."""
+
+    target: str
+    reason: str = ""
+
+
+class DisconnectFrom(_Word, frozen=True):
+    """Asks for the end of the sessions with ``target``; of all when it is None."""
+
+    target: str | None
+
+
+class GetKeys(_Word, frozen=True):
+    """Asks which key is remembered of an appliance and which one it presented last."""
+
+    target: str
+
+
+class TrustKey(_Word, frozen=True):
+    """The user compared the key and accepts it."""
+
+    appliance_id: str
+    key_sha256: bytes
+
+
+class Logout(_Word, frozen=True):
+    """Ends the agent and all it has."""
+
+
+# Answers
+
+
+class Failure(_Word, frozen=True):
+    """A no. ``kind`` decides the command's exit status."""
+
+    kind: Literal["input", "failed"]
+    text: str
+
+
+class Done(_Word, frozen=True):
+    """Done; there is nothing to tell."""
+
+
+class LoggedIn(_Word, frozen=True):
+    """The agent is up and the GateManager knows the user."""
+
+    user: str
+    gm_name: str
+    way: str
+    pin: PinView
+    locked_now: bool
+    """Whether this was the first contact: the certificate was taken on trust and is locked from now on."""
+
+
+class Status(_Word, frozen=True):
+    """The agent's whole state."""
+
+    user: str
+    domain: str
+    gm_name: str
+    connected: bool
+    way: str
+    """The way in use, or why there is none."""
+    since: float
+    rtt_s: float | None
+    pin: PinView
+    sessions: tuple[SessionView, ...]
+    ended: tuple[SessionView, ...]
+    """The last few sessions that are over, newest last."""
+
+
+class Appliances(_Word, frozen=True):
+    """Everything that the user may see."""
+
+    appliances: tuple[ApplianceView, ...]
+
+
+class ConnectedTo(_Word, frozen=True):
+    """Frames flow."""
+
+    session: SessionView
+    already: bool
+    key_is_new: bool
+    warnings: tuple[str, ...]
+    took_s: float
+
+
+class Disconnected(_Word, frozen=True):
+    """The names of the appliances whose sessions were ended."""
+
+    names: tuple[str, ...]
+
+
+class Keys(_Word, frozen=True):
+    """SHA-256 of an appliance's keys: the remembered one, and another one if it presented another one since."""
+
+    appliance_id: str
+    name: str
+    remembered: bytes | None
+    offered: bytes | None
+
+
+Request: TypeAlias = GetStatus | GetAppliances | ConnectTo | DisconnectFrom | GetKeys | TrustKey | Logout
+Answer: TypeAlias = Failure | Done | LoggedIn | Status | Appliances | ConnectedTo | Disconnected | Keys
+
+_requests: Final[msgspec.msgpack.Decoder[Request]] = msgspec.msgpack.Decoder(Request)
+_answers: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
+decode_request: Final = _requests.decode
+decode_answer: Final = _answers.decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def frame(word: _Word) -> bytes:
+    """Return the frame of a request or answer."""
+    payload = _encode(word)
+    return struct.pack("!I", len(payload)) + payload

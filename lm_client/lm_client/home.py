@@ -1,0 +1,158 @@
+"""The user's files: who he is, whom he trusts, what he set. Only he can read them; a pulled plug leaves no half file.
+
+identity.p12            certificate and key, under the user's password
+profile.json            the GateManager's addresses and pin, the user's name; written last, its absence means
+                        "nobody enrolled here yet"
+known_appliances.json   the SiteManagers' keys
+config.toml             the user's own settings (may be absent)
+pending-*.pem           a key whose certificate has not come yet, under the password
+agent.log               what the agent did
+agent.lock, agent.sock  held by the running agent
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from gatelink.exceptions import InputError
+from gatelink.files import write_atomically
+
+from .core.known import KnownKey, KnownKeys
+
+_MAX_SOCKET_PATH_BYTES: Final = 100
+"""The kernel takes 107."""
+T = TypeVar("T")
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the user is to which GateManager. ``pin_certificate`` (DER) is empty before the first contact."""
+
+    user: str
+    domain: str = ""
+    addresses: tuple[str, ...]
+    """As invitation or command line gave them."""
+    learnt_addresses: tuple[str, ...] = ()
+    """As the GateManager told them last."""
+    pin_certificate: bytes = b""
+    pin_how: Literal["proof", "fingerprint", "first-use", "succession"] = "first-use"
+
+
+class Home:
+    """The directory; made when something is first written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def find(cls, given: str | None = None) -> Home:
+        """Return the one given, else that of GATELINK_LM_HOME, else gatelink-lm in the user's configuration."""
+        if chosen := given or os.environ.get("GATELINK_LM_HOME"):
+            return cls(Path(chosen).absolute())
+        configuration = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+        return cls(Path(configuration) / "gatelink-lm")
+
+    @property
+    def config_path(self) -> Path:
+        """The user's own settings."""
+        return self.path / "config.toml"
+
+    @property
+    def identity_path(self) -> Path:
+        """PKCS#12."""
+        return self.path / "identity.p12"
+
+    @property
+    def profile_path(self) -> Path:
+        """Written last of an enrolment."""
+        return self.path / "profile.json"
+
+    @property
+    def known_path(self) -> Path:
+        """The SiteManagers' keys."""
+        return self.path / "known_appliances.json"
+
+    @property
+    def log_path(self) -> Path:
+        """What the agent did."""
+        return self.path / "agent.log"
+
+    @property
+    def lock_path(self) -> Path:
+        """Locked by the running agent."""
+        return self.path / "agent.lock"
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the agent listens: in the user's runtime directory, else here. Raises InputError if it is too long."""
+        path = self.path / "agent.sock"
+        if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+            name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
+            path = Path(runtime) / "gatelink-lm" / f"{name}.sock"
+        if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+            raise InputError(f"the path {path} is too long for a socket: choose a shorter --home")
+        return path
+
+    def pending_path(self, claim_id: str) -> Path:
+        """Where the key is kept while the invitation is redeemed."""
+        return self.path / f"pending-{hashlib.sha256(claim_id.encode()).hexdigest()[:16]}.pem"
+
+    def ensure(self) -> None:
+        """Make the directory, for its owner alone. Raises InputError if it is not the user's own."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = self.path.stat()
+            if status.st_uid != os.geteuid():
+                raise InputError(f"{self.path} belongs to another user (uid {status.st_uid}): choose another --home")
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                self.path.chmod(0o700)
+        except OSError as error:
+            raise InputError(f"cannot use {self.path}: {error.strerror}; choose another --home") from None
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Replace one of the files. Raises InputError."""
+        try:
+            write_atomically(path, data)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from None
+
+    def read(self, path: Path) -> bytes | None:
+        """Return a file's content, None if it is not there. Raises InputError."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+    def profile(self) -> Profile:
+        """Return who the user is; raises InputError if nobody enrolled here."""
+        found = self.load(self.profile_path, Profile)
+        if found is None:
+            raise InputError(f"no user in {self.path} yet: use `lm redeem` with your invitation, or `lm import`")
+        return found
+
+    def save_profile(self, profile: Profile) -> None:
+        """Keep it."""
+        self.write(self.profile_path, msgspec.json.format(msgspec.json.encode(profile)))
+
+    def known(self) -> KnownKeys:
+        """Return the SiteManagers' keys."""
+        return KnownKeys(self.load(self.known_path, dict[str, KnownKey]) or {})
+
+    def save_known(self, entries: dict[str, KnownKey]) -> None:
+        """Keep them."""
+        self.write(self.known_path, msgspec.json.format(msgspec.json.encode(entries)))
+
+    def load(self, path: Path, kind: type[T]) -> T | None:
+        """Return the content of a JSON file, None if it is not there. Raises InputError if it is damaged."""
+        data = self.read(path)
+        try:
+            return None if data is None else msgspec.json.decode(data, type=kind)
+        except msgspec.MsgspecError as error:
+            raise InputError(f"{path} is damaged ({error}): remove it, or restore it from a backup") from None

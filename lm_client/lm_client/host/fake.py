@@ -1,0 +1,69 @@
+"""A PC without a kernel: adapters are socket pairs, routes a list. For tests without rights."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from lm_client.service.rules import KernelRoute
+
+
+@dataclass(eq=False)
+class FakeAdapter:
+    """One end of a socket pair is the adapter's descriptor, ``wire`` is the other: what its kernel would see."""
+
+    name: str
+    pc: IPv4Address
+    gateway: IPv4Address
+    near: socket.socket
+    wire: socket.socket
+    devices: tuple[IPv4Address, ...] = ()
+
+    @property
+    def descriptor(self) -> int:
+        """The open file to hand over."""
+        return self.near.fileno()
+
+
+@dataclass
+class FakeNetwork:
+    """Records what a real one would have done."""
+
+    surroundings: list[KernelRoute] = field(default_factory=list)
+    adapters: dict[str, FakeAdapter] = field(default_factory=dict)
+    leftovers: list[str] = field(default_factory=list)
+
+    def routes(self) -> list[KernelRoute]:
+        """Return the surroundings and what the adapters have."""
+        own = [
+            KernelRoute(IPv4Network(device), "unicast", adapter.name, (adapter.gateway,))
+            for adapter in self.adapters.values()
+            for device in adapter.devices
+        ]
+        return [*self.surroundings, *own]
+
+    def open(self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int) -> FakeAdapter:
+        """Make an adapter."""
+        near, wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = next(f"gl{number}" for number in range(1000) if f"gl{number}" not in self.adapters)
+        os.set_blocking(near.fileno(), False)
+        self.adapters[name] = FakeAdapter(name, pc, gateway, near, wire)
+        return self.adapters[name]
+
+    def apply(self, adapter: FakeAdapter, devices: Sequence[IPv4Address]) -> None:
+        """Note the routes."""
+        adapter.devices = tuple(devices)
+
+    def remove(self, adapter: FakeAdapter) -> None:
+        """Close both ends and forget it."""
+        self.adapters.pop(adapter.name, None)
+        adapter.near.close()
+        adapter.wire.close()
+
+    def clean_up(self) -> list[str]:
+        """Forget the leftovers."""
+        found, self.leftovers = self.leftovers, []
+        return found

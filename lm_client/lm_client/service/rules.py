@@ -1,0 +1,80 @@
+"""What a caller without rights may ask for, given what the PC routes already. No I/O.
+
+Only host routes to unicast IPv4 addresses, through the caller's own adapter. Nothing that the PC needs for itself can
+be drawn into a tunnel: its own addresses, its gateways, the way to the GateManager, somebody else's host route.
+A larger network of the PC around a device is no obstacle: the host route wins, and the caller is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+from typing import NamedTuple
+
+from gatelink.exceptions import InputError
+
+_LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+
+
+class KernelRoute(NamedTuple):
+    """One IPv4 route of the PC, of whatever table."""
+
+    destination: IPv4Network
+    kind: str
+    """As the kernel names it: ``unicast``, ``local``, ``broadcast``, ``blackhole``, ..."""
+    interface: str
+    gateways: tuple[IPv4Address, ...]
+
+
+def parse_address(text: str, what: str) -> IPv4Address:
+    """Return a unicast IPv4 address; raises InputError for anything else, naming ``what``."""
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        raise InputError(f"{what}: expected an IPv4 address, got {text!r}") from None
+    unusable = address.is_multicast or address.is_loopback or address in IPv4Network("0.0.0.0/8")
+    if unusable or address == _LIMITED_BROADCAST or address in IPv4Network("240.0.0.0/4"):
+        raise InputError(f"{what}: {address} is no unicast address; a tunnel can only lead to single hosts")
+    return address
+
+
+def check_ends(pc: IPv4Address, gateway: IPv4Address, prefix_length: int) -> None:
+    """Raise InputError unless both are different hosts of one network of that length."""
+    network = IPv4Network((pc, prefix_length), strict=False)
+    outside = {network.network_address, network.broadcast_address}
+    if pc == gateway or gateway not in network or pc in outside or gateway in outside:
+        raise InputError(f"{pc} and {gateway} are not two hosts of one /{prefix_length}: not a tunnel")
+
+
+def check_destinations(
+    destinations: Sequence[IPv4Address], keep_clear: Sequence[IPv4Address], routes: Sequence[KernelRoute], own: str
+) -> list[str]:
+    """Return warnings for people; raises InputError for the first destination that must not be routed to ``own``.
+
+    ``own`` is the caller's adapter (empty before it exists): its routes are no obstacle.
+    """
+    others = [route for route in routes if route.interface != own]
+    local = [route.destination for route in others if route.kind == "local"]
+    taken = {route.destination: route for route in others if route.destination.prefixlen == 32}
+    gateways = {gateway for route in others for gateway in route.gateways}
+    attached = [
+        route
+        for route in others
+        if route.kind == "unicast" and not route.gateways and 0 < route.destination.prefixlen < 32
+    ]
+    warnings = []
+    for destination in destinations:
+        if any(destination in network for network in local):
+            raise InputError(f"{destination} is this PC's own address: no tunnel can lead there")
+        if destination in keep_clear:
+            raise InputError(f"{destination} is on the way to the GateManager: a tunnel to it would cut itself off")
+        if destination in gateways:
+            raise InputError(f"{destination} is a gateway of this PC: a tunnel to it would cut the PC off")
+        if route := taken.get(IPv4Network(destination)):
+            where = f"through {route.interface}" if route.interface else f"({route.kind})"
+            raise InputError(f"{destination} has a route of its own already {where}: remove it, or end that session")
+        for route in attached:
+            if destination in route.destination:
+                network = f"{route.destination}, which is attached to this PC ({route.interface})"
+                warnings.append(f"{destination} lies in {network}: a host there of that address is hidden meanwhile")
+    return warnings

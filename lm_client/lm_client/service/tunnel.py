@@ -1,0 +1,124 @@
+"""The life of one caller's connection: one tunnel, and nothing of it is left when the connection is over."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from ipaddress import IPv4Address
+from typing import Final, Generic
+
+import msgspec
+
+from gatelink.exceptions import GatelinkError, InputError, ProtocolError
+from gatelink.frames import FrameReader, encode_frame
+from lm_client.host import A, Network
+
+from .protocol import (
+    MAX_REQUEST_BYTES,
+    Answer,
+    ChangeRoutes,
+    CloseTunnel,
+    OpenTunnel,
+    Request,
+    RoutesChanged,
+    ServiceRefusal,
+    TunnelClosed,
+    TunnelOpened,
+    decode_request,
+    encode,
+)
+from .rules import check_destinations, check_ends, parse_address
+
+_READ_BYTES: Final = 4096
+_SEND_TIMEOUT_S: Final = 5.0
+
+
+class Tunnel(Generic[A]):
+    """Serves one connection. ``lock`` is one for all tunnels: what is checked still holds when it is applied."""
+
+    def __init__(self, connection: socket.socket, network: Network[A], lock: threading.Lock) -> None:
+        self._connection = connection
+        self._network = network
+        self._lock = lock
+        self._adapter: A | None = None
+
+    def serve(self) -> str:
+        """Answer until the caller is gone; return why it ended. The adapter is removed in every case."""
+        reader = FrameReader(MAX_REQUEST_BYTES)
+        try:
+            while data := self._connection.recv(_READ_BYTES):
+                for payload in reader.receive_data(data):
+                    self._send(self._answer(_decode(payload)))
+        except GatelinkError as error:
+            self.remove()
+            with contextlib.suppress(OSError):
+                self._send(ServiceRefusal(text=str(error)))
+            return str(error)
+        except OSError as error:
+            return error.strerror or str(error)
+        finally:
+            self.remove()
+            self._connection.close()
+        return "closed by the caller"
+
+    def remove(self) -> None:
+        """Remove adapter and routes. Idempotent, any thread."""
+        with self._lock:
+            adapter, self._adapter = self._adapter, None
+            if adapter is not None:
+                self._network.remove(adapter)
+
+    def _answer(self, request: Request) -> Answer:
+        if isinstance(request, CloseTunnel):
+            self.remove()
+            return TunnelClosed()
+        with self._lock:
+            return self._open(request) if isinstance(request, OpenTunnel) else self._change(request)
+
+    def _open(self, request: OpenTunnel) -> TunnelOpened:
+        if self._adapter is not None:
+            raise InputError("this connection has its tunnel already: use another connection for another one")
+        pc, gateway = parse_address(request.pc, "the PC's end"), parse_address(request.gateway, "the gateway's end")
+        check_ends(pc, gateway, request.prefix_length)
+        warnings, devices = self._check(request.devices, request.keep_clear, (pc, gateway), "")
+        self._adapter = self._network.open(request.label, pc, gateway, request.mtu_bytes)
+        self._network.apply(self._adapter, devices)
+        return TunnelOpened(interface=self._adapter.name, warnings=tuple(warnings))
+
+    def _change(self, request: ChangeRoutes) -> RoutesChanged:
+        adapter = self._adapter
+        if adapter is None:
+            raise InputError("there is no tunnel whose routes could be changed")
+        ends = (adapter.pc, adapter.gateway)
+        warnings, devices = self._check(request.devices, request.keep_clear, ends, adapter.name)
+        self._network.apply(adapter, devices)
+        return RoutesChanged(warnings=tuple(warnings))
+
+    def _check(
+        self, devices: tuple[str, ...], keep_clear: tuple[str, ...], ends: tuple[IPv4Address, ...], own: str
+    ) -> tuple[list[str], list[IPv4Address]]:
+        destinations = [parse_address(device, "a device") for device in devices]
+        clear = [parse_address(address, "an address to keep clear") for address in keep_clear]
+        if len({*destinations, *ends}) != len(destinations) + len(ends):
+            raise InputError("an address is there twice among the devices and the ends of the tunnel")
+        routes = self._network.routes()
+        check_destinations(ends, clear, routes, own)
+        return check_destinations(destinations, clear, routes, own), destinations
+
+    def _send(self, answer: Answer) -> None:
+        descriptors = []
+        if isinstance(answer, TunnelOpened) and self._adapter is not None:
+            descriptors = [self._adapter.descriptor]
+        self._connection.settimeout(_SEND_TIMEOUT_S)
+        data = encode_frame(encode(answer))
+        sent = socket.send_fds(self._connection, [data], descriptors) if descriptors else 0
+        self._connection.sendall(data[sent:])
+        self._connection.settimeout(None)
+
+
+def _decode(payload: bytes) -> Request:
+    try:
+        return decode_request(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not a request of this service: {error}") from None
