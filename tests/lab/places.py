@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import namespaces
+from lab import namespaces, rights
 from lab.exceptions import CommandFailed, LabError
 from lab.layout import PlaceSpec
 from lab.processes import Process
@@ -48,7 +48,7 @@ class Place:
         """The command line that runs `argv` here, for callers who start processes on their own."""
         whole = ["ip", "netns", "exec", self.namespace]
         if user is not None:
-            if not _may_change_user():
+            if not rights.has_every_user():
                 raise LabError(f"cannot run as {user}: this lab runs in a user namespace, which has root alone")
             group = str(user) if str(user).isdecimal() else _group_of(str(user))
             whole += ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--inh-caps=-all", "--"]
@@ -117,10 +117,6 @@ class Place:
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, **(extra or {})}
-
-
-def _may_change_user() -> bool:
-    return Path("/proc/self/uid_map").read_text(encoding="ascii").split() == ["0", "0", "4294967295"]
 
 
 def _group_of(user: str) -> str:

@@ -40,6 +40,11 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
+def has_every_user() -> bool:
+    """Whether programs can be run as other users: not in a user namespace of the lab's, which has root alone."""
+    return is_root() and RUN_ROOT not in os.environ
+
+
 def run_root() -> Path:
     """The directory that holds the run directories and locks of all this user's labs; it is made if need be."""
     if configured := os.environ.get(RUN_ROOT):

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, LabInUse, Process
+from lab import Lab, LabInUse, Process, rights
 
-pytestmark = pytest.mark.netns
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.skipif(not rights.has_every_user(), reason="plays both root and an ordinary user: needs the real root"),
+]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PREFIX = os.environ.get("GATELINK_LAB_PREFIX", "glt") + "c"

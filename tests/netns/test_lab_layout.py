@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from lab import Lab, LabError, LabInUse, ping
+from lab import Lab, LabError, LabInUse, ping, rights
 from lab.layout import GM_ADDRESS
 
 pytestmark = pytest.mark.netns
@@ -65,7 +63,7 @@ def test_site_forwards_nothing_before_a_sitemanager_says_so(module_lab: Lab) -> 
 
 
 def test_second_lab_is_refused_when_the_prefix_is_in_use(module_lab: Lab) -> None:
-    with pytest.raises(LabInUse, match=rf"{module_lab.prefix}.* in use by process {os.getpid()};"):
+    with pytest.raises(LabInUse, match=rf"{module_lab.prefix}.* in use by process {rights.own_pid()};"):
         Lab(module_lab.prefix).up()
     assert ping(module_lab.pc, GM_ADDRESS).received == 1
 
