@@ -32,6 +32,7 @@ from gatelink.messages import (
 from gatelink.pins import Pin
 from lm_client import __version__
 from lm_client.config import Config
+from lm_client.core.refusals import is_final_login
 from lm_client.home import Home, Profile
 
 from .journal import Journal
@@ -40,8 +41,6 @@ SOFTWARE: Final = f"lm {__version__}"
 REQUEST_TIMEOUT_S: Final = 30.0
 MAX_APPLIANCES: Final = 100_000
 """A bound on what the GateManager can make us hold."""
-TRY_AGAIN_LATER: Final = frozenset({"busy", "throttled", "overloaded", "try-later"})
-"""Refused logins after which another attempt makes sense; every other code is final."""
 R = TypeVar("R")
 
 
@@ -224,7 +223,7 @@ class GateManager:
 
     def is_final(self, refusal: Refused) -> bool:
         """Whether a refused login makes further attempts useless."""
-        return refusal.code not in TRY_AGAIN_LATER
+        return is_final_login(refusal.code)
 
     def _answer(self, number: int, message: GmToUser) -> None:
         future, adopt = self._waiting.get(number, (None, None))

@@ -60,7 +60,7 @@ class Agent:
     def __init__(self, home: Home, config: Config, journal: Journal, take_tap: TakeTap | None = None) -> None:
         self._home = home
         self._config = config
-        self._journal = journal
+        self.journal = journal
         self._take_tap = take_tap
         self._sessions = Sessions()
         self._logout = asyncio.Event()
@@ -75,10 +75,10 @@ class Agent:
         """Log in, report, serve until ``leave`` or a final refusal. Raises GatelinkError if the login fails."""
         pin, locked_now = await self._pin(profile)
         profile = self._home.profile()
-        gm = GateManager(self._home, profile, self._config, pin, identity, password, self._journal, self._sessions)
+        gm = GateManager(self._home, profile, self._config, pin, identity, password, self.journal, self._sessions)
         self._gm = gm
         path = Path(self._config.service.socket)
-        around = Surroundings(self._home, gm, self._journal, self._config.session, self._home.known(), path)
+        around = Surroundings(self._home, gm, self.journal, self._config.session, self._home.known(), path)
         if self._take_tap is not None:
             around.take_tap = self._take_tap
         keeping = asyncio.ensure_future(gm.run())
@@ -129,7 +129,7 @@ class Agent:
         proxies = tuple(Proxy(proxy.host, proxy.port, proxy.username, proxy.password) for proxy in link.proxies)
         met, way = await race(ways_of(profile, link.ports, proxies), _meet, link.stagger_s)
         self._home.save_profile(msgspec.structs.replace(profile, pin_certificate=met.pin.certificate))
-        self._journal.note(f"first contact by {way}: locked to {met.pin.describe()}")
+        self.journal.note(f"first contact by {way}: locked to {met.pin.describe()}")
         return met.pin, True
 
     async def _handle(self, request: Request) -> Answer:

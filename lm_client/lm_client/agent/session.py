@@ -25,6 +25,7 @@ from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect
 from gatelink.tls import tunnel_client_context
 from gatelink.tunnel.pump import Counters, EndReason, PumpEnd
 from lm_client.core.local import SessionView, State
+from lm_client.core.refusals import is_final_connect, is_final_end
 from lm_client.exceptions import ServiceError
 
 from .carrier import Carrier
@@ -33,10 +34,6 @@ from .views import device_views
 from .wiring import Wiring
 
 DISCONNECTED: Final = "disconnected by the user"
-TRY_AGAIN_LATER: Final = frozenset({"busy", "offline", "try-later", "overloaded", "unreachable"})
-"""Refusals of a resumption after which another attempt makes sense; every other code is final."""
-BROKEN: Final = frozenset({"broken", "connection-lost", "leg-lost", "replaced", "resumed"})
-"""Codes of EndSession that are about the line, not about the right: the session is resumed."""
 _DISCONNECT_TIMEOUT_S: Final = 5.0
 _MAX_TEXT_CHARACTERS: Final = 512
 R = TypeVar("R")
@@ -97,7 +94,7 @@ class Session:
 
     def ended_by_gm(self, message: EndSession) -> None:
         """The GateManager ended it; or only told that the line broke."""
-        if message.code not in BROKEN:
+        if self.state == "connecting" or is_final_end(message.code):
             self.finish(f"ended by the GateManager: {message.reason}")
         elif self._carrier is not None:
             self._carrier.break_off(message.reason)
@@ -162,7 +159,11 @@ class Session:
         gm = self._around.gm
         if gm.way is None:
             raise LinkError("the connection to the GateManager was lost meanwhile")
-        leg = await open_leg(gm.way, gm.pin, gm.identity, answer.ticket)
+        try:
+            leg = await open_leg(gm.way, gm.pin, gm.identity, answer.ticket)
+        except Refused as error:
+            # About this ticket; the next attempt has another one.
+            raise LinkError(f"the GateManager did not take the session's ticket: {error}") from None
         return await end_to_end(leg, tunnel_client_context(gm.identity, answer.peer_certificate), server_side=False)
 
     async def _follow(self) -> None:
@@ -201,7 +202,7 @@ class Session:
             self.finish(str(error))
         except Refused as error:
             self._detail = str(error)
-            if error.code not in TRY_AGAIN_LATER:
+            if is_final_connect(error.code):
                 self.finish(f"the GateManager does not resume it: {error}")
         except GatelinkError as error:
             self._detail = str(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -22,7 +24,8 @@ from lm_client.service.listener import Listener
 def service_command(path: str, uids: tuple[int, ...], group: str) -> None:
     """Open adapters and set routes for users without rights. Needs root; started by the service manager."""
     absolute = Path(path).absolute()
-    listener = Listener(absolute, LinuxNetwork(f"gatelink-lm {absolute}"), Callers(uids, group), _say)
+    mark = f"gatelink-lm-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
+    listener = Listener(absolute, LinuxNetwork(mark), Callers(uids, group), _say)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)

@@ -1,19 +1,20 @@
-"""A PC without a kernel: adapters are socket pairs, routes a list. For tests without rights."""
+"""A PC without a kernel: adapters are pairs of sockets, routes a list. For tests without rights."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from gatelink.tunnel.offload import Offload
 from lm_client.service.rules import KernelRoute
 
 
 @dataclass(eq=False)
 class FakeAdapter:
-    """One end of a socket pair is the adapter's descriptor, ``wire`` is the other: what its kernel would see."""
+    """One end of a pair of sockets is the adapter's descriptor, ``wire`` the other: what its kernel would see."""
 
     name: str
     pc: IPv4Address
@@ -35,6 +36,8 @@ class FakeNetwork:
     surroundings: list[KernelRoute] = field(default_factory=list)
     adapters: dict[str, FakeAdapter] = field(default_factory=dict)
     leftovers: list[str] = field(default_factory=list)
+    opened: int = 0
+    """How many adapters were ever made."""
 
     def routes(self) -> list[KernelRoute]:
         """Return the surroundings and what the adapters have."""
@@ -48,9 +51,11 @@ class FakeNetwork:
     def open(self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int) -> FakeAdapter:
         """Make an adapter."""
         near, wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        near.setblocking(False)
+        wire.setblocking(False)
         name = next(f"gl{number}" for number in range(1000) if f"gl{number}" not in self.adapters)
-        os.set_blocking(near.fileno(), False)
         self.adapters[name] = FakeAdapter(name, pc, gateway, near, wire)
+        self.opened += 1
         return self.adapters[name]
 
     def apply(self, adapter: FakeAdapter, devices: Sequence[IPv4Address]) -> None:
@@ -67,3 +72,41 @@ class FakeNetwork:
         """Forget the leftovers."""
         found, self.leftovers = self.leftovers, []
         return found
+
+
+class FakeTap:
+    """The descriptor of a ``FakeAdapter`` as the tunnel's pump wants it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.name = f"fake{descriptor}"
+        self._descriptor = descriptor
+        os.set_blocking(descriptor, False)
+
+    def fileno(self) -> int:
+        """The descriptor, for epoll."""
+        return self._descriptor
+
+    @property
+    def offload(self) -> Offload:
+        """Nothing: there is no kernel."""
+        return Offload.NONE
+
+    def use(self, offload: Offload) -> None:
+        """Take what was negotiated."""
+
+    def ports(self, offload: Offload) -> tuple[Callable[[memoryview], int | None], Callable[[memoryview], int | None]]:
+        """Return how to read and to write one frame."""
+
+        def read(view: memoryview) -> int | None:
+            try:
+                return os.readv(self._descriptor, [view])
+            except BlockingIOError:
+                return None
+
+        def write(view: memoryview) -> int | None:
+            try:
+                return os.write(self._descriptor, view)
+            except BlockingIOError:
+                return None
+
+        return read, write

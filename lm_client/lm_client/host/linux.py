@@ -12,9 +12,10 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from gatelink.exceptions import TapError
 from gatelink.tunnel.tap import Tap, open_tap
@@ -24,14 +25,24 @@ from lm_client.service.rules import KernelRoute
 
 _IP_TIMEOUT_S: Final = 20.0
 _MAX_ADAPTERS: Final = 1000
+_SETTINGS: Final = (
+    ("/proc/sys/net/ipv6/conf/{}/disable_ipv6", "1"),
+    # What comes out of a tunnel reaches nothing behind the PC, even if the PC is a router (containers make it one).
+    ("/proc/sys/net/ipv4/conf/{}/forwarding", "0"),
+    # And it comes from the devices alone: who holds the descriptor cannot speak in others' names.
+    ("/proc/sys/net/ipv4/conf/{}/rp_filter", "1"),
+)
 
 
-class LinuxAdapter(NamedTuple):
+@dataclass
+class LinuxAdapter:
     """An open TAP adapter."""
 
     tap: Tap
+    label: str
     pc: IPv4Address
     gateway: IPv4Address
+    is_up: bool = False
 
     @property
     def name(self) -> str:
@@ -45,7 +56,7 @@ class LinuxAdapter(NamedTuple):
 
 
 class LinuxNetwork:
-    """``mark`` tells our adapters from everybody else's: it is the beginning of their alias."""
+    """``mark`` (letters, digits, hyphens) begins the alias of our adapters and tells them from everybody else's."""
 
     def __init__(self, mark: str) -> None:
         self._mark = mark
@@ -56,37 +67,35 @@ class LinuxNetwork:
         return [_kernel_route(entry) for entry in entries]
 
     def open(self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int) -> LinuxAdapter:
-        """Make ``gl0``, ``gl1``, ...: marked as ours, without IPv6, still down."""
+        """Make ``gl0``, ``gl1``, ...: still down."""
         mac = bytes.fromhex(tunnel_mac(str(pc)).replace(":", ""))
         try:
             tap = open_tap(_free_name(), mtu_bytes=mtu_bytes, mac=mac)
         except TapError as error:
             raise HostError(str(error)) from None
         try:
-            with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-                Path(f"/proc/sys/net/ipv6/conf/{tap.name}/disable_ipv6").write_text("1", encoding="ascii")
-            _batch([f"link set dev {tap.name} alias {self._mark}:{label}"])
+            for setting, value in _SETTINGS:
+                with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
+                    Path(setting.format(tap.name)).write_text(value, encoding="ascii")
         except OSError as error:
             tap.close()
-            raise HostError(f"cannot switch IPv6 off on {tap.name}: {error.strerror}") from None
-        except BaseException:
-            tap.close()
-            raise
-        return LinuxAdapter(tap, pc, gateway)
+            raise HostError(f"cannot write the settings of {tap.name}: {error.strerror}") from None
+        return LinuxAdapter(tap, label, pc, gateway)
 
     def apply(self, adapter: LinuxAdapter, devices: Sequence[IPv4Address]) -> None:
-        """Set address (as a point-to-point peer, so that it makes a host route alone), neighbour and routes."""
+        """Set mark, address (as a point-to-point peer: it makes a host route alone), neighbour and routes."""
         name, gateway = adapter.name, adapter.gateway
-        present = {route.destination.network_address for route in self.routes() if _leads_to_device(route, name)}
+        present = self._devices_of(adapter) if adapter.is_up else set()
         _batch(
             [
+                f"link set dev {name} alias {self._mark}:{adapter.label} up",
                 f"address replace {adapter.pc} peer {gateway}/32 dev {name}",
-                f"link set dev {name} up",
                 f"neighbour replace {gateway} lladdr {tunnel_mac(str(gateway))} nud permanent dev {name}",
                 *(f"route del {device}/32 via {gateway} dev {name}" for device in present.difference(devices)),
                 *(f"route add {device}/32 via {gateway} dev {name}" for device in devices if device not in present),
             ]
         )
+        adapter.is_up = True
 
     def remove(self, adapter: LinuxAdapter) -> None:
         """Delete the interface while we hold it, so that it is ours; other descriptors of it then lead nowhere."""
@@ -100,6 +109,13 @@ class LinuxNetwork:
         ours = [link["ifname"] for link in links if link.get("ifalias", "").startswith(f"{self._mark}:")]
         _batch([f"link delete dev {name}" for name in ours])
         return ours
+
+    def _devices_of(self, adapter: LinuxAdapter) -> set[IPv4Address]:
+        return {
+            route.destination.network_address
+            for route in self.routes()
+            if route.interface == adapter.name and route.gateways
+        }
 
 
 def _free_name() -> str:
@@ -115,10 +131,6 @@ def _kernel_route(entry: dict[str, Any]) -> KernelRoute:
     hops = entry.get("nexthops", [entry])
     gateways = tuple(IPv4Address(hop["gateway"]) for hop in hops if "gateway" in hop)
     return KernelRoute(IPv4Network(destination), entry.get("type", "unicast"), hops[0].get("dev", ""), gateways)
-
-
-def _leads_to_device(route: KernelRoute, interface: str) -> bool:
-    return route.interface == interface and bool(route.gateways)
 
 
 def _batch(commands: Iterable[str]) -> None:

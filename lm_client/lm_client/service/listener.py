@@ -67,7 +67,7 @@ class Listener(Generic[A]):
         self._socket.close()
         self._path.unlink(missing_ok=True)
         for tunnel in list(self._tunnels):
-            tunnel.remove()
+            tunnel.end()
         os.close(self._own)
 
     def _receive(self, connection: socket.socket) -> None:

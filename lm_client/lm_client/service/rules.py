@@ -27,11 +27,16 @@ class KernelRoute(NamedTuple):
 
 
 def parse_address(text: str, what: str) -> IPv4Address:
-    """Return a unicast IPv4 address; raises InputError for anything else, naming ``what``."""
+    """Return an IPv4 address; raises InputError for anything else, naming ``what``."""
     try:
-        address = IPv4Address(text)
+        return IPv4Address(text)
     except ValueError:
         raise InputError(f"{what}: expected an IPv4 address, got {text!r}") from None
+
+
+def parse_host(text: str, what: str) -> IPv4Address:
+    """Return a unicast IPv4 address that a packet can be sent to from elsewhere; raises InputError."""
+    address = parse_address(text, what)
     unusable = address.is_multicast or address.is_loopback or address in IPv4Network("0.0.0.0/8")
     if unusable or address == _LIMITED_BROADCAST or address in IPv4Network("240.0.0.0/4"):
         raise InputError(f"{what}: {address} is no unicast address; a tunnel can only lead to single hosts")

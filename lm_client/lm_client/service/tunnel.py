@@ -28,7 +28,7 @@ from .protocol import (
     decode_request,
     encode,
 )
-from .rules import check_destinations, check_ends, parse_address
+from .rules import check_destinations, check_ends, parse_address, parse_host
 
 _READ_BYTES: Final = 4096
 _SEND_TIMEOUT_S: Final = 5.0
@@ -62,6 +62,12 @@ class Tunnel(Generic[A]):
             self._connection.close()
         return "closed by the caller"
 
+    def end(self) -> None:
+        """Remove adapter and routes and hang up on the caller. Any thread."""
+        self.remove()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
     def remove(self) -> None:
         """Remove adapter and routes. Idempotent, any thread."""
         with self._lock:
@@ -79,7 +85,7 @@ class Tunnel(Generic[A]):
     def _open(self, request: OpenTunnel) -> TunnelOpened:
         if self._adapter is not None:
             raise InputError("this connection has its tunnel already: use another connection for another one")
-        pc, gateway = parse_address(request.pc, "the PC's end"), parse_address(request.gateway, "the gateway's end")
+        pc, gateway = parse_host(request.pc, "the PC's end"), parse_host(request.gateway, "the gateway's end")
         check_ends(pc, gateway, request.prefix_length)
         warnings, devices = self._check(request.devices, request.keep_clear, (pc, gateway), "")
         self._adapter = self._network.open(request.label, pc, gateway, request.mtu_bytes)
@@ -98,7 +104,7 @@ class Tunnel(Generic[A]):
     def _check(
         self, devices: tuple[str, ...], keep_clear: tuple[str, ...], ends: tuple[IPv4Address, ...], own: str
     ) -> tuple[list[str], list[IPv4Address]]:
-        destinations = [parse_address(device, "a device") for device in devices]
+        destinations = [parse_host(device, "a device") for device in devices]
         clear = [parse_address(address, "an address to keep clear") for address in keep_clear]
         if len({*destinations, *ends}) != len(destinations) + len(ends):
             raise InputError("an address is there twice among the devices and the ends of the tunnel")
