@@ -1,0 +1,74 @@
+"""The history of sessions: a row is written before a session opens and closed when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from gm_server.database.tables import SessionRecord
+
+from . import live
+
+RESUME_S = 600.0
+"""For so long a session that broke can be resumed with its addresses."""
+
+
+def note_opened(session: Session, opened: live.Session, now: float) -> None:
+    """Write the row of a session that is about to open."""
+    session.add(
+        SessionRecord(
+            id=opened.session_id,
+            user_id=opened.user_id,
+            user_name=opened.user_name,
+            appliance_id=opened.appliance_id,
+            appliance_path=opened.appliance_path,
+            devices=", ".join(device.name for device in opened.rights.devices),
+            address=opened.address,
+            reason=opened.reason,
+            tunnel_pc=opened.tunnel.pc,
+            requested_at=now,
+        )
+    )
+
+
+def note_joined(session: Session, session_id: str, now: float) -> None:
+    """Note that both legs met."""
+    session.execute(update(SessionRecord).where(SessionRecord.id == session_id).values(joined_at=now))
+
+
+def note_ended(session: Session, ended: live.Session, code: str, reason: str, now: float) -> None:
+    """Close the row."""
+    session.execute(
+        update(SessionRecord)
+        .where(SessionRecord.id == ended.session_id)
+        .values(
+            ended_at=now,
+            end_code=code,
+            end_reason=reason,
+            bytes_from_user=ended.bytes_from_user,
+            bytes_from_appliance=ended.bytes_from_appliance,
+        )
+    )
+
+
+def close_open_rows(session: Session, now: float) -> None:
+    """Close the rows of sessions that were live when the GateManager died."""
+    close = update(SessionRecord).where(SessionRecord.ended_at.is_(None))
+    session.execute(close.values(ended_at=now, end_code="gm-restarted", end_reason="the GateManager was restarted"))
+
+
+def tunnel_to_resume(session: Session, session_id: str, user_id: str, appliance_id: str, now: float) -> str | None:
+    """Return the PC's tunnel address of a session of this user with this appliance that ended lately."""
+    record = session.get(SessionRecord, session_id)
+    if record is None or (record.user_id, record.appliance_id) != (user_id, appliance_id):
+        return None
+    if record.ended_at is not None and now - record.ended_at > RESUME_S:
+        return None
+    return record.tunnel_pc
+
+
+def list_history(session: Session, limit: int) -> Sequence[SessionRecord]:
+    """Return the latest sessions, newest first."""
+    return session.scalars(select(SessionRecord).order_by(SessionRecord.requested_at.desc()).limit(limit)).all()

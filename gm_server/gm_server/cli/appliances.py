@@ -1,0 +1,163 @@
+"""``gm appliances``."""
+
+from __future__ import annotations
+
+import click
+
+from gatelink.identity import fingerprint_text, key_sha256, serial_text
+from gm_server.appliances.devices import describe_ports, list_devices
+from gm_server.appliances.registry import (
+    get_appliance,
+    list_appliances,
+    path_of,
+    remove_appliance,
+    rename_appliance,
+    revoke_appliance,
+)
+from gm_server.appliances.waiting import adopt, list_waiting
+from gm_server.local.messages import Appliances, AskAppliances, OnlineAppliance
+
+from .output import json_option, show, show_one
+from .place import Place, pass_place
+
+
+@click.group()
+def appliances() -> None:
+    """SiteManagers. One is named by its whole path, like acme/line3/press1."""
+
+
+@appliances.command("list")
+@json_option
+@pass_place
+def list_(place: Place, *, as_json: bool) -> None:
+    """List all appliances; whether they are connected only while the server runs."""
+    online = _online(place)
+    rows = []
+    with place.read() as session:
+        for appliance, domain in list_appliances(session):
+            here = online.get(appliance.id) if online is not None else None
+            rows.append(
+                {
+                    "path": f"{domain}/{appliance.name}",
+                    "id": appliance.id,
+                    "state": appliance.state,
+                    "online": None if online is None else here is not None,
+                    "online_since_at": here.since if here else None,
+                    "address": here.address if here else appliance.last_address,
+                    "port": here.port if here else appliance.last_port,
+                    "round_trip_ms": _milliseconds(here),
+                    "last_seen_at": appliance.last_seen_at,
+                }
+            )
+    if online is None:
+        click.echo("gm: `gm serve` does not run: who is online is not known", err=True)
+    show(rows, as_json=as_json, empty="there are no appliances; `gm claims create` makes the first")
+
+
+@appliances.command("show")
+@click.argument("path")
+@json_option
+@pass_place
+def show_(place: Place, path: str, *, as_json: bool) -> None:
+    """Show one appliance with its devices."""
+    online = _online(place)
+    with place.read() as session:
+        appliance = get_appliance(session, path)
+        here = online.get(appliance.id) if online is not None else None
+        fields = {
+            "path": path_of(session, appliance),
+            "id": appliance.id,
+            "state": appliance.state,
+            "online": None if online is None else here is not None,
+            "online_since_at": here.since if here else None,
+            "address": here.address if here else appliance.last_address,
+            "port": here.port if here else appliance.last_port,
+            "round_trip_ms": _milliseconds(here),
+            "software": here.software if here else appliance.software,
+            "created_at": appliance.created_at,
+            "enrolled_at": appliance.enrolled_at,
+            "last_seen_at": appliance.last_seen_at,
+            "serial": serial_text(appliance.certificate) if appliance.certificate else None,
+            "key": fingerprint_text(key_sha256(appliance.certificate)) if appliance.certificate else None,
+            "devices": [
+                f"{device.name} {device.address} ({', '.join(map(describe_ports, device.services)) or 'no services'})"
+                for device in list_devices(session, appliance.id)
+            ],
+        }
+    show_one(fields, as_json=as_json)
+
+
+@appliances.command("waiting")
+@json_option
+@pass_place
+def waiting(place: Place, *, as_json: bool) -> None:
+    """List those that came without a claim and wait to be adopted."""
+    with place.read() as session:
+        rows = [
+            {
+                "id": item.id,
+                "address": item.address,
+                "software": item.software,
+                "key": fingerprint_text(item.key_sha256),
+                "first_seen_at": item.first_seen_at,
+                "last_seen_at": item.last_seen_at,
+            }
+            for item in list_waiting(session)
+        ]
+    show(rows, as_json=as_json, empty="nobody waits")
+
+
+@appliances.command("adopt")
+@click.argument("waiting_id")
+@click.option("--domain", required=True, help="The domain that it is to belong to.")
+@click.option("--name", required=True, help="Its name there.")
+@pass_place
+def adopt_(place: Place, waiting_id: str, domain: str, name: str) -> None:
+    """Make an appliance of a waiting one. Compare its key with the one that the SiteManager shows first."""
+    with place.write() as session:
+        appliance = adopt(session, waiting_id, domain, name, place.now)
+        path = path_of(session, appliance)
+    click.echo(f"adopted {waiting_id} as {path} ({appliance.id}); it enrols when it asks next")
+
+
+@appliances.command("rename")
+@click.argument("path")
+@click.argument("name")
+@click.option("--domain", default=None, help="Move it to this domain as well.")
+@pass_place
+def rename(place: Place, path: str, name: str, domain: str | None) -> None:
+    """Give an appliance another NAME."""
+    with place.write() as session:
+        renamed = path_of(session, rename_appliance(session, path, name, domain))
+    click.echo(f"{path} is {renamed} now")
+
+
+@appliances.command("revoke")
+@click.argument("path")
+@pass_place
+def revoke(place: Place, path: str) -> None:
+    """Never accept this appliance's certificate again; its sessions end."""
+    with place.write() as session:
+        revoke_appliance(session, path, place.now)
+    click.echo(f"revoked {path}")
+
+
+@appliances.command("remove")
+@click.argument("path")
+@pass_place
+def remove(place: Place, path: str) -> None:
+    """Remove an appliance with its devices and grants; its sessions end."""
+    with place.write() as session:
+        remove_appliance(session, path)
+    click.echo(f"removed {path}")
+
+
+def _online(place: Place) -> dict[str, OnlineAppliance] | None:
+    answer = place.ask_if_running(AskAppliances())
+    if not isinstance(answer, Appliances):
+        return None
+    return {appliance.appliance_id: appliance for appliance in answer.appliances}
+
+
+def _milliseconds(here: OnlineAppliance | None) -> float | None:
+    return None if here is None or here.round_trip_s is None else round(here.round_trip_s * 1000, 1)

@@ -1,0 +1,34 @@
+"""Errors of the GateManager, beside those of the library (``gatelink.exceptions``).
+
+GatelinkError
+├── InputError             a person gave something unusable: exit status 2
+│   ├── NotFound           what he names does not exist
+│   └── Conflict           it exists already, or something else depends on it
+├── DatabaseError          the database cannot be used: exit status 1
+├── NotRunning             the command needs the running server: exit status 1
+└── Overloaded             a bounded queue is full; try again
+"""
+
+from __future__ import annotations
+
+from gatelink.exceptions import GatelinkError, InputError
+
+
+class NotFound(InputError):
+    """What a person names does not exist."""
+
+
+class Conflict(InputError):
+    """It exists already, or something else depends on it."""
+
+
+class DatabaseError(GatelinkError):
+    """The database cannot be used."""
+
+
+class NotRunning(GatelinkError):
+    """The command needs the running server."""
+
+
+class Overloaded(GatelinkError):
+    """A bounded queue is full."""

@@ -1,0 +1,129 @@
+"""Hands a browser's connection to the web server's protocol in this process, so that it sees the real address.
+
+uvicorn bounds requests, not connections that ask nothing: here every connection has a place, and a time until it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Final
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from gatelink.wire import HANDSHAKE_TIMEOUT_S
+from gm_server.config import Limits
+
+from .places import Place, Places
+
+IDLE_S: Final = 15.0
+"""Without a whole request head."""
+REQUEST_S: Final = 60.0
+"""For one request with its answer."""
+_MAX_HEAD_BYTES: Final = 16 * 1024
+
+
+class _Connection(H11Protocol):
+    """uvicorn's protocol with an end to its patience."""
+
+    def __init__(self, browsers: Browsers, place: Place) -> None:
+        super().__init__(browsers.config, browsers.state, {}, browsers.loop)
+        self._browsers = browsers
+        self._place = place
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._browsers.made(self._place, self)
+        self._set_deadline(IDLE_S)
+
+    def handle_events(self) -> None:
+        asked = self.cycle
+        super().handle_events()
+        if self.cycle is not asked:
+            self._set_deadline(REQUEST_S)
+
+    def on_response_complete(self) -> None:
+        self._set_deadline(IDLE_S)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+        self._browsers.lost(self._place)
+
+    def drop(self) -> None:
+        """End the connection now."""
+        self.transport.abort()
+
+    def _set_deadline(self, delay_s: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(delay_s, self.drop)
+
+
+class Browsers:
+    """The browsers' side of the front door, serving ``app``."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.config = Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        )
+        self.config.load()
+        self.state = ServerState()
+        self._places = Places(limits.web_connections, limits.web_per_address)
+        self._open: dict[Place, _Connection] = {}
+
+    async def serve(self, connection: socket.socket, address: str, context: ssl.SSLContext) -> None:
+        """Do the TLS handshake and hand over; returns when the web server has the connection."""
+        place, victim = self._places.admit(address, self.loop.time())
+        if victim is not None and victim in self._open:
+            self._open[victim].drop()
+        if place is None:
+            return
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: _Connection(self, place),
+                socket.socket(fileno=connection.detach()),
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            )
+        finally:
+            if place not in self._open:
+                self._places.release(place)
+
+    def made(self, place: Place, connection: _Connection) -> None:
+        """A connection is up."""
+        self._open[place] = connection
+
+    def lost(self, place: Place) -> None:
+        """A connection is gone."""
+        self._open.pop(place, None)
+        self._places.release(place)
+
+    async def close(self) -> None:
+        """Let running requests end for a moment, then drop every connection."""
+        for connection in tuple(self._open.values()):
+            connection.shutdown()
+        if self.state.tasks:
+            await asyncio.wait(self.state.tasks, timeout=1.0)
+        for connection in tuple(self._open.values()):
+            connection.drop()
+        # Aborted transports tell their protocols in the next turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)

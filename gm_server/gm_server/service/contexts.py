@@ -1,0 +1,27 @@
+"""Loads the certificates from the data directory into the TLS contexts of the front door."""
+
+from __future__ import annotations
+
+import ssl
+
+from gatelink.tls import gm_mutual_context, gm_open_context, load_identity
+from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
+from gm_server.directory import DataDirectory
+from gm_server.enrolment.door import Authorities
+from gm_server.frontdoor.door import Contexts
+
+
+def load_contexts(directory: DataDirectory, authorities: Authorities) -> Contexts:
+    """Return fresh contexts; raises GatelinkError if a file is missing or damaged."""
+    identity = directory.appliance_identity()
+    trusted = (authorities.devices.certificate, authorities.users.certificate)
+    web = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    web.minimum_version = ssl.TLSVersion.TLSv1_2
+    web.set_alpn_protocols(["http/1.1"])
+    load_identity(web, directory.web_identity())
+    return Contexts(
+        identity=identity,
+        without_certificate=gm_open_context(identity, (ALPN_ENROL, ALPN_HELLO)),
+        with_certificate=gm_mutual_context(identity, trusted, (ALPN_CONTROL, ALPN_RELAY)),
+        web=web,
+    )

@@ -1,0 +1,54 @@
+"""Who is connected: the one control connection of each appliance, and of each user's certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .appliance_peer import AppliancePeer
+from .user_peer import UserPeer
+
+
+class Peers:
+    """The logged-in peers."""
+
+    def __init__(self) -> None:
+        self._appliances: dict[str, AppliancePeer] = {}
+        self._users: dict[bytes, UserPeer] = {}
+
+    def put_appliance(self, peer: AppliancePeer) -> AppliancePeer | None:
+        """Make this the appliance's connection; return the one whose place it takes."""
+        before = self._appliances.get(peer.appliance_id)
+        self._appliances[peer.appliance_id] = peer
+        return before
+
+    def put_user(self, peer: UserPeer) -> UserPeer | None:
+        """Make this the connection of a user's certificate; return the one whose place it takes."""
+        before = self._users.get(peer.certificate_sha256)
+        self._users[peer.certificate_sha256] = peer
+        return before
+
+    def remove_appliance(self, peer: AppliancePeer) -> None:
+        """Its connection ended; nothing if another one has taken its place."""
+        if self._appliances.get(peer.appliance_id) is peer:
+            del self._appliances[peer.appliance_id]
+
+    def remove_user(self, peer: UserPeer) -> None:
+        """Its connection ended; nothing if another one has taken its place."""
+        if self._users.get(peer.certificate_sha256) is peer:
+            del self._users[peer.certificate_sha256]
+
+    def appliance(self, appliance_id: str) -> AppliancePeer | None:
+        """Return an appliance's connection."""
+        return self._appliances.get(appliance_id)
+
+    def user(self, certificate_sha256: bytes) -> UserPeer | None:
+        """Return the connection of a user's certificate."""
+        return self._users.get(certificate_sha256)
+
+    def appliances(self) -> Iterator[AppliancePeer]:
+        """Go over a snapshot of the connected appliances."""
+        return iter(tuple(self._appliances.values()))
+
+    def users(self) -> Iterator[UserPeer]:
+        """Go over a snapshot of the connected users."""
+        return iter(tuple(self._users.values()))

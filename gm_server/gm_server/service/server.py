@@ -1,0 +1,176 @@
+"""The whole GateManager, put together: ``start`` it, ``run`` it until it is told to stop, ``close`` it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gatelink.identity import fingerprint_text, key_sha256
+from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
+from gm_server import __version__
+from gm_server.access.history import close_open_rows
+from gm_server.access.tunnels import TunnelPool
+from gm_server.accounts.passwords import PasswordPool
+from gm_server.config import check_tunnel_network
+from gm_server.database.engine import Database
+from gm_server.database.revisions import upgrade
+from gm_server.database.store import Store
+from gm_server.directory import DataDirectory
+from gm_server.enrolment.door import Authorities, EnrolmentDoor
+from gm_server.frontdoor.browsers import Browsers
+from gm_server.frontdoor.door import Door
+from gm_server.frontdoor.listeners import open_listeners
+from gm_server.frontdoor.strangers import Strangers
+from gm_server.local.desk import Desk
+from gm_server.relay.pool import RelayPool
+from gm_server.web.app import About, make_app
+
+from .contexts import load_contexts
+from .control import Control, Manners
+from .hello import Hello
+from .legs import Legs
+from .peers import Peers
+from .presence import PresenceLog
+from .sessions import Sessions
+from .supervisor import Supervisor
+
+_STOPPING: Final = "the GateManager is stopping"
+_log = logging.getLogger("gm.server")
+
+
+class Server:
+    """One GateManager on its data directory. ``clock`` is Unix time."""
+
+    def __init__(self, directory: DataDirectory, clock: Callable[[], float] = time.time) -> None:
+        self._directory = directory
+        self._clock = clock
+        self.config = directory.config()
+        self.addresses: tuple[tuple[str, int], ...] = ()
+        """Where it listens, once started."""
+        self._lock = -1
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open everything; raises GatelinkError with one clear line."""
+        raise_descriptor_limit()
+        self._lock = self._directory.lock()
+        try:
+            await self._start()
+        except BaseException:
+            os.close(self._lock)
+            self._lock = -1
+            raise
+
+    async def _start(self) -> None:
+        config, clock = self.config, self._clock
+        self._authorities = Authorities(self._directory.device_authority(), self._directory.user_authority())
+        contexts = load_contexts(self._directory, self._authorities)
+        listeners = open_listeners(config.listeners)
+        self.addresses = tuple(listener.getsockname()[:2] for listener in listeners)
+        try:
+            self._store = Store(_open_database(self._directory))
+            await self._store.note(close_open_rows, clock())
+            self.relay = await RelayPool(config.relay_workers or None).start()
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        self.strangers = Strangers(asyncio.get_running_loop().time)
+        self._passwords = PasswordPool()
+        self.peers = Peers()
+        tunnels = TunnelPool(check_tunnel_network(config.tunnel_network), secrets.randbits(32))
+        self.sessions = Sessions(self._store, self.peers, self.relay, tunnels, clock, config.limits.sessions_per_user)
+        self.relay.on_ended = self.sessions.relay_ended
+        self.relay.on_counters = self.sessions.relay_counted
+        self._presence = PresenceLog(self._store, clock)
+        manners = Manners(config.name, config.addresses, config.keepalive_s)
+        self._browsers = Browsers(make_app(self._about), config.limits)
+        self.door = Door(
+            contexts,
+            {
+                ALPN_HELLO: Hello(config.name, self._store, clock),
+                ALPN_ENROL: EnrolmentDoor(
+                    self._store,
+                    self._authorities,
+                    self._passwords,
+                    clock,
+                    first_use=config.first_use_enrolment,
+                    at_once=config.limits.enrolments,
+                    waiting=config.limits.waiting_appliances,
+                ),
+                ALPN_CONTROL: Control(
+                    self._store, self.peers, self.sessions, self._passwords, self._presence, manners, clock
+                ),
+                ALPN_RELAY: Legs(self.sessions, self.relay, clock),
+            },
+            self._browsers.serve,
+            config.addresses,
+            config.limits,
+            self.strangers,
+        )
+        self._desk = Desk(self, clock)
+        await self._desk.open(self._directory.path)
+        supervisor = Supervisor(self._store, self.peers, self.sessions, clock)
+        self._tasks = [asyncio.create_task(supervisor.run()), asyncio.create_task(self._presence.run())]
+        self.door.open(listeners)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop``; raises what one of our own tasks failed with."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopping, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            stopping.cancel()
+
+    def reload(self) -> None:
+        """Use the certificates that lie in the data directory now; if one is damaged GatelinkError, and all stays."""
+        self.door.contexts = load_contexts(self._directory, self._authorities)
+        _log.info("certificates loaded: serial %s", self.door.contexts.identity.serial)
+
+    async def close(self) -> None:
+        """End every session, tell everybody, write what is to be written."""
+        await self.door.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.sessions.close("gm-stopped", _STOPPING)
+        for appliance in self.peers.appliances():
+            appliance.channel.close(_STOPPING)
+        for user in self.peers.users():
+            user.channel.close(_STOPPING)
+        await self._desk.close()
+        await self._browsers.close()
+        await self.relay.close()
+        await self._presence.flush()
+        self._passwords.close()
+        self._store.close()
+        os.close(self._lock)
+
+    def _about(self) -> About:
+        identity = self.door.contexts.identity
+        fingerprint = fingerprint_text(key_sha256(identity.certificate))
+        return About(self.config.name, __version__, identity.serial, fingerprint)
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many connections as the system allows it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _open_database(directory: DataDirectory) -> Database:
+    database = directory.database()
+    try:
+        upgrade(database)
+    except BaseException:
+        database.close()
+        raise
+    return database

@@ -1,0 +1,313 @@
+"""Opens, changes and ends sessions. Whoever takes a session out of the live table undoes everything about it, once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
+
+from gatelink.exceptions import GatelinkError, Refused
+from gatelink.identity import certificate_sha256
+from gatelink.messages import ChangeSession, Connect, Connected, DeviceAccess, EndSession, OpenSession
+from gatelink.wire import TICKET_LIFETIME_S
+from gm_server.access.facts import load_facts
+from gm_server.access.history import note_ended, note_joined, note_opened, tunnel_to_resume
+from gm_server.access.live import LiveSessions, Session
+from gm_server.access.rights import Appliance, Rights, decide
+from gm_server.access.tickets import TicketBox
+from gm_server.access.tunnels import TunnelPool
+from gm_server.database.store import Store
+from gm_server.names import new_id, printable
+from gm_server.relay.pool import RelayEnd
+
+from .appliance_peer import AppliancePeer
+from .peers import Peers
+from .user_peer import UserPeer
+
+_NOT_GRANTED: Final = "you may not reach this, or it does not exist"
+_log = logging.getLogger("gm.sessions")
+
+
+class Relay(Protocol):
+    """What is needed of the relay here."""
+
+    def end(self, session_id: str, /) -> None:
+        """Close both legs."""
+
+
+class Sessions:
+    """The live sessions and what can happen to them. ``clock`` is Unix time."""
+
+    def __init__(
+        self,
+        store: Store,
+        peers: Peers,
+        relay: Relay,
+        tunnels: TunnelPool,
+        clock: Callable[[], float],
+        sessions_per_user: int,
+        ticket_lifetime_s: float = TICKET_LIFETIME_S,
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._relay = relay
+        self._tunnels = tunnels
+        self._clock = clock
+        self._sessions_per_user = sessions_per_user
+        self._ticket_lifetime_s = ticket_lifetime_s
+        self.live = LiveSessions()
+        self.tickets = TicketBox(ticket_lifetime_s)
+        self.on_end: Callable[[str], None] = lambda _session_id: None
+        """Told of every end: legs that wait for their other one are dropped."""
+        self._closing: dict[str, tuple[Session, str, str]] = {}
+        """Ended while the relay carried them: their last byte counts are still to come."""
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def open(self, user: UserPeer, request: Connect) -> None:
+        """Answer a user's request for a session; raises Refused."""
+        now = self._clock()
+        facts = await self._store.read(load_facts, [user.user_id], [request.appliance_id])
+        appliance = facts.appliances.get(request.appliance_id)
+        if appliance is None or appliance.certificate is None or user.certificate_sha256 not in facts.user_certificates:
+            raise Refused("not-granted", _NOT_GRANTED)
+        rights = decide(facts.grants.get(user.user_id, ()), appliance, now, request.device_ids)
+        if not rights.devices:
+            raise Refused("not-granted", _NOT_GRANTED)
+        kept_pc = await self._end_resumed(user, request, now)
+        gateway = self._peers.appliance(appliance.appliance_id)
+        if gateway is None:
+            raise Refused("offline", f"{appliance.name} is not connected to the GateManager")
+        if len(self.live.of_user(user.user_id)) >= self._sessions_per_user:
+            raise Refused("too-many", f"you have {self._sessions_per_user} sessions: end one first")
+        session = self._new(user, gateway, appliance, rights, request, kept_pc, now)
+        try:
+            await self._store.note(note_opened, session, now)
+        except BaseException:
+            self.end(session.session_id, "failed", "the history could not be written")
+            raise
+        self._announce(session, user, appliance.certificate, request.request_id)
+
+    def joined(self, session_id: str) -> bool:
+        """Both legs are with the relay; False if the session ended meanwhile (the relay is then told)."""
+        session = self.live.get(session_id)
+        if session is None:
+            self._relay.end(session_id)
+            return False
+        session.state = "joined"
+        self._note(self._store.note(note_joined, session_id, self._clock()))
+        _log.info("%s joined: %s to %s", session_id, session.user_name, session.appliance_path)
+        return True
+
+    def change(self, session: Session, rights: Rights) -> None:
+        """Put other rights in force at both ends; ends the session if the SM cannot be told of narrower ones."""
+        if (rights.devices, rights.ends_at) == (session.rights.devices, session.rights.ends_at):
+            session.rights = rights
+            return
+        narrower = not _contains(rights.devices, session.rights.devices)
+        session.rights = rights
+        gateway = self._gateway_of(session)
+        if gateway is None and narrower:
+            self.end(session.session_id, "rights-changed", "what you may reach changed while the appliance was away")
+            return
+        self._tell_rights(session)
+
+    def tell_rights_to(self, peer: AppliancePeer | UserPeer) -> None:
+        """Bring a peer that logged in again up to date on its sessions."""
+        for session in self.live:
+            if peer in (self._gateway_of(session), self._peers.user(session.user_certificate_sha256)):
+                peer.channel.send(_change_message(session))
+
+    def end(self, session_id: str, code: str, reason: str) -> None:
+        """End a session: both legs, both parties, its addresses, its row. Idempotent."""
+        session = self.live.take_out(session_id)
+        if session is None:
+            return
+        self._undo(session, code, reason)
+        if session.state == "joined":
+            self._closing[session_id] = (session, code, reason)
+        else:
+            self._close_row(session, code, reason)
+        self._relay.end(session_id)
+
+    def relay_ended(self, session_id: str, end: RelayEnd) -> None:
+        """The relay let go of a session: by itself, or because it was told to."""
+        closing = self._closing.pop(session_id, None)
+        if closing is None:
+            session = self.live.take_out(session_id)
+            if session is None:
+                return
+            code, reason = "relay", f"the connection ended: {printable(end.reason)}"[:512]
+            self._undo(session, code, reason)
+        else:
+            session, code, reason = closing
+        session.bytes_from_user, session.bytes_from_appliance = end.bytes_from_a, end.bytes_from_b
+        self._close_row(session, code, reason)
+
+    def relay_counted(self, sessions: dict[str, tuple[int, int]]) -> None:
+        """Note how many bytes came from the user and from the appliance."""
+        for session_id, (from_user, from_appliance) in sessions.items():
+            session = self.live.get(session_id)
+            if session is not None:
+                session.bytes_from_user, session.bytes_from_appliance = from_user, from_appliance
+
+    async def close(self, code: str, reason: str) -> None:
+        """End everything and wait until the history says so."""
+        for session in self.live:
+            self.end(session.session_id, code, reason)
+        for session, earlier_code, earlier_reason in self._closing.values():
+            self._close_row(session, earlier_code, earlier_reason)
+        self._closing.clear()
+        await asyncio.gather(*self._notes, return_exceptions=True)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    async def _end_resumed(self, user: UserPeer, request: Connect, now: float) -> str | None:
+        """End the session that is to be resumed; return its tunnel address to keep, if it is the user's there."""
+        resumed = request.resume_session_id
+        if resumed is None:
+            return None
+        work = tunnel_to_resume
+        kept_pc = await self._store.read(work, resumed, user.user_id, request.appliance_id, now)
+        if kept_pc is not None:
+            self.end(resumed, "resumed", "the session goes on over a new connection")
+        return kept_pc
+
+    def _new(
+        self,
+        user: UserPeer,
+        gateway: AppliancePeer,
+        appliance: Appliance,
+        rights: Rights,
+        request: Connect,
+        kept_pc: str | None,
+        now: float,
+    ) -> Session:
+        tunnel = (self._tunnels.reserve(kept_pc) if kept_pc else None) or self._tunnels.allocate()
+        session = Session(
+            session_id=new_id("ses"),
+            user_id=user.user_id,
+            user_name=user.name,
+            user_certificate_sha256=user.certificate_sha256,
+            appliance_id=appliance.appliance_id,
+            appliance_path=f"{appliance.domain}/{appliance.name}",
+            appliance_certificate_sha256=gateway.certificate_sha256,
+            run_id=gateway.run_id,
+            device_ids=request.device_ids,
+            tunnel=tunnel,
+            rights=rights,
+            reason=printable(request.reason),
+            address=user.address,
+            opened_at=now,
+        )
+        self.live.add(session)
+        # What changed between the reading of the facts and now is found by the supervisor.
+        self._store.touch()
+        return session
+
+    def _announce(self, session: Session, user: UserPeer, appliance_certificate: bytes, request_id: int) -> None:
+        """Give both parties their tickets and start the time that they have."""
+        session_id = session.session_id
+        gateway = self._gateway_of(session)
+        user_certificate = user.certificate
+        if self.live.get(session_id) is None:
+            raise Refused("not-granted", _NOT_GRANTED)
+        if gateway is None or certificate_sha256(appliance_certificate) != gateway.certificate_sha256:
+            self.end(session_id, "offline", "the appliance lost its connection")
+            raise Refused("offline", "the appliance lost its connection just now")
+        now = self._clock()
+        user_ticket, appliance_ticket = secrets.token_bytes(32), secrets.token_bytes(32)
+        self.tickets.put(user_ticket, session_id, "user", user.certificate_sha256, now)
+        self.tickets.put(appliance_ticket, session_id, "appliance", gateway.certificate_sha256, now)
+        common: dict[str, Any] = {
+            "session_id": session_id,
+            "tunnel": session.tunnel,
+            "devices": session.rights.devices,
+            "ends_at": session.rights.ends_at,
+        }
+        gateway.channel.send(
+            OpenSession(
+                ticket=appliance_ticket,
+                peer_certificate=user_certificate,
+                user=session.user_name,
+                reason=session.reason,
+                **common,
+            )
+        )
+        domain, _, name = session.appliance_path.rpartition("/")
+        user.channel.send(
+            Connected(
+                request_id=request_id,
+                ticket=user_ticket,
+                peer_certificate=appliance_certificate,
+                appliance_id=session.appliance_id,
+                name=name,
+                domain=domain,
+                **common,
+            )
+        )
+        _log.info("%s opened: %s to %s", session_id, session.user_name, session.appliance_path)
+        asyncio.get_running_loop().call_later(self._ticket_lifetime_s, self._give_up_waiting, session_id)
+
+    def _give_up_waiting(self, session_id: str) -> None:
+        session = self.live.get(session_id)
+        if session is not None and session.state == "opening":
+            self.end(session_id, "timeout", f"not both sides came within {self._ticket_lifetime_s:.0f} s")
+
+    def _undo(self, session: Session, code: str, reason: str) -> None:
+        self._tunnels.release(session.tunnel)
+        self.tickets.forget(session.session_id)
+        self.on_end(session.session_id)
+        message = EndSession(session_id=session.session_id, code=code, reason=reason)
+        gateway, user = self._gateway_of(session), self._peers.user(session.user_certificate_sha256)
+        if gateway is not None:
+            gateway.channel.send(message)
+        if user is not None:
+            user.channel.send(message)
+
+    def _close_row(self, session: Session, code: str, reason: str) -> None:
+        _log.info("%s ended (%s): %s", session.session_id, code, reason)
+        self._note(self._store.note(note_ended, session, code, reason, self._clock()))
+
+    def _tell_rights(self, session: Session) -> None:
+        message = _change_message(session)
+        gateway, user = self._gateway_of(session), self._peers.user(session.user_certificate_sha256)
+        if gateway is not None:
+            gateway.channel.send(message)
+        if user is not None:
+            user.channel.send(message)
+
+    def _gateway_of(self, session: Session) -> AppliancePeer | None:
+        """Return the connection of the session's SM if it is still the same unit and run."""
+        peer = self._peers.appliance(session.appliance_id)
+        if peer is None or peer.run_id != session.run_id:
+            return None
+        return peer if peer.certificate_sha256 == session.appliance_certificate_sha256 else None
+
+    def _note(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let the history be written; the session does not wait for it."""
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except GatelinkError as error:
+        _log.error("the history could not be written: %s", error)
+
+
+def _change_message(session: Session) -> ChangeSession:
+    return ChangeSession(session_id=session.session_id, devices=session.rights.devices, ends_at=session.rights.ends_at)
+
+
+def _contains(wide: Sequence[DeviceAccess], narrow: Sequence[DeviceAccess]) -> bool:
+    """Whether everything that ``narrow`` opens is open in ``wide``."""
+    open_ports = {(device.address, service) for device in wide for service in _ports(device)}
+    return all((device.address, service) in open_ports for device in narrow for service in _ports(device))
+
+
+def _ports(device: DeviceAccess) -> set[tuple[str, int, int]]:
+    return {(service.protocol, service.first_port, service.last_port) for service in device.services}

@@ -1,0 +1,104 @@
+"""A logged-in LM: its requests are answered in tasks, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol, TypeVar
+
+from gatelink.channel import Channel
+from gatelink.exceptions import Refused
+from gatelink.identity import certificate_sha256
+from gatelink.messages import (
+    USER_TO_GM,
+    Connect,
+    Disconnect,
+    ListAppliances,
+    Refusal,
+    SessionEnded,
+    UserToGm,
+)
+
+MAX_REQUESTS: Final = 8
+"""Of one peer at the same time. A security limit."""
+R = TypeVar("R", ListAppliances, Connect, Disconnect)
+_log = logging.getLogger("gm.users")
+
+
+class UserEvents(Protocol):
+    """Who answers, and is told, what a user's LM says. What an answer raises (Refused) becomes the refusal."""
+
+    async def list_appliances(self, peer: UserPeer, request: ListAppliances) -> None:
+        """Answer with a page of appliances."""
+
+    async def connect(self, peer: UserPeer, request: Connect) -> None:
+        """Open a session."""
+
+    async def disconnect(self, peer: UserPeer, request: Disconnect) -> None:
+        """End a session."""
+
+    def user_ended(self, peer: UserPeer, message: SessionEnded) -> None:
+        """A session is over at its end."""
+
+    def user_left(self, peer: UserPeer, reason: str) -> None:
+        """Its connection is gone."""
+
+
+class UserPeer:
+    """The control connection of a user's LM, from its login to its end."""
+
+    def __init__(
+        self, events: UserEvents, user_id: str, name: str, certificate: bytes, address: str, since: float
+    ) -> None:
+        self._events = events
+        self.user_id = user_id
+        self.name = name
+        self.certificate = certificate
+        self.certificate_sha256 = certificate_sha256(certificate)
+        self.address = address
+        self.since = since
+        self.channel: Channel[UserToGm]
+        self._requests: set[asyncio.Task[None]] = set()
+
+    def start(self, tls: ssl.SSLSocket, keepalive_s: float) -> None:
+        """Listen from now on."""
+        self.channel = Channel(tls, USER_TO_GM, keepalive_s, self._on_message, self._on_closed)
+
+    def _on_message(self, message: UserToGm) -> None:
+        match message:
+            case ListAppliances():
+                self._answer(message, self._events.list_appliances)
+            case Connect():
+                self._answer(message, self._events.connect)
+            case Disconnect():
+                self._answer(message, self._events.disconnect)
+            case SessionEnded():
+                self._events.user_ended(self, message)
+            case _:
+                self.channel.refuse("protocol", "this is not allowed after the login")
+
+    def _on_closed(self, reason: str) -> None:
+        for task in self._requests:
+            task.cancel()
+        self._events.user_left(self, reason)
+
+    def _answer(self, request: R, answer: Callable[[UserPeer, R], Coroutine[Any, Any, None]]) -> None:
+        if len(self._requests) >= MAX_REQUESTS:
+            text = f"{MAX_REQUESTS} requests are being worked on: wait for an answer first"
+            self.channel.send(Refusal(code="busy", text=text, request_id=request.request_id))
+            return
+        task = asyncio.get_running_loop().create_task(self._work(request.request_id, answer(self, request)))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _work(self, request_id: int, answer: Coroutine[Any, Any, None]) -> None:
+        try:
+            await answer
+        except Refused as error:
+            self.channel.send(Refusal(code=error.code, text=str(error)[:512], request_id=request_id))
+        except Exception as error:  # noqa: BLE001 - whatever happened, who asked is answered
+            _log.error("a request of %s failed: %s: %s", self.name, type(error).__name__, error)
+            text = "the GateManager could not do this; its log says why"
+            self.channel.send(Refusal(code="failed", text=text, request_id=request_id))
