@@ -1,0 +1,319 @@
+"""The service with rights in a real PC's namespace: what it sets, what it refuses, and that nothing is ever left."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import Lab, Place, Process, wait_until
+
+pytestmark = pytest.mark.netns
+
+LM = str(Path(sys.executable).with_name("lm"))
+TESTS = Path(__file__).parents[1]
+USER = 65534
+"""nobody"""
+GOOD: dict[str, Any] = {
+    "type": "open-tunnel",
+    "label": "press-1",
+    "pc": "198.18.0.2",
+    "gateway": "198.18.0.1",
+    "prefix_length": 30,
+    "mtu_bytes": 1500,
+    "devices": ["192.168.50.10", "192.168.50.11"],
+    "keep_clear": ["203.0.113.10"],
+}
+
+
+class Pc:
+    """The lab's PC with a service running on it."""
+
+    def __init__(self, place: Place, directory: Path) -> None:
+        self.place = place
+        self.path = directory / "service.sock"
+        self.before = self.routes()
+        self.service = self.start_service()
+
+    def start_service(self, *arguments: str) -> Process:
+        """Start the service and wait until it listens."""
+        argv = [LM, "service", "--socket", str(self.path), *(arguments or ("--allow-uid", str(USER)))]
+        service = self.place.start(argv, name="lm-service")
+        service.wait_for_line("listening on")
+        return service
+
+    def routes(self) -> list[dict[str, Any]]:
+        """Every IPv4 route that is not the kernel's own of an address."""
+        return [dict(route) for route in self.json("-4", "route", "show")]
+
+    def json(self, *words: str) -> list[dict[str, Any]]:
+        """What ``ip -json`` says."""
+        found: list[dict[str, Any]] = json.loads(self.place.run(["ip", "-json", *words]).stdout or "[]")
+        return found
+
+    def interfaces(self) -> set[str]:
+        """The names of our adapters."""
+        return {name for link in self.json("link", "show") if (name := link["ifname"]).startswith("gl")}
+
+    def call(self, *words: Any, user: int | None = USER, options: tuple[str, ...] = ()) -> Process:
+        """Start a caller that asks this."""
+        requests = [json.dumps(word) for word in words]
+        argv = [sys.executable, "-P", "-m", "netns.lm_caller", *options, str(self.path), *requests]
+        return self.place.start(argv, name="caller", env={"PYTHONPATH": str(TESTS)}, user=user)
+
+    def ask(self, *words: Any, user: int | None = USER) -> dict[str, Any]:
+        """The answer to the last of these, from a caller that holds on."""
+        caller = self.call(*words, user=user)
+        last = caller.wait_for_line(r"^\{.*", after=len(words) - 1).group()
+        answer: dict[str, Any] = json.loads(last)
+        return answer
+
+    def wait_clean(self) -> None:
+        """Wait until nothing of ours is left, then compare everything with how it was."""
+        wait_until(lambda: not self.interfaces(), 5, "the adapters to go")
+        assert self.routes() == self.before
+
+
+@pytest.fixture
+def pc(module_lab: Lab, tmp_path: Path) -> Iterator[Pc]:
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    found = Pc(module_lab.pc, tmp_path)
+    try:
+        yield found
+    finally:
+        for process in found.place.processes:
+            process.kill9()
+        wait_until(lambda: not found.interfaces(), 5, "the adapters to go")
+
+
+def test_exactly_the_host_routes_are_set_when_a_tunnel_is_opened(pc: Pc) -> None:
+    caller = pc.call(GOOD)
+    answer = json.loads(caller.wait_for_line(r"^\{.*").group())
+    assert answer == {"type": "tunnel-opened", "interface": "gl0", "warnings": [], "descriptors": 1}
+    added = [route for route in pc.routes() if route not in pc.before]
+    peer = {"dst": "198.18.0.1", "dev": "gl0", "protocol": "kernel", "scope": "link", "prefsrc": "198.18.0.2"}
+    devices = [{"dst": dst, "gateway": "198.18.0.1", "dev": "gl0"} for dst in ("192.168.50.10", "192.168.50.11")]
+    assert [{**route, "flags": []} for route in added] == [{**route, "flags": []} for route in (*devices, peer)]
+    assert [route for route in pc.routes() if route["dev"] != "gl0"] == pc.before
+    link = pc.json("link", "show", "dev", "gl0")[0]
+    assert link["address"] == "02:67:6c:12:00:02"
+    assert link["ifalias"].endswith(":press-1")
+    neighbour = pc.json("neighbour", "show", "dev", "gl0")[0]
+    assert (neighbour["lladdr"], neighbour["state"]) == ("02:67:6c:12:00:01", ["PERMANENT"])
+    assert not [address for address in pc.json("-6", "address", "show", "dev", "gl0") if address]
+    settings = {"ipv4.conf.gl0.forwarding": "0", "ipv4.conf.gl0.rp_filter": "1", "ipv6.conf.gl0.disable_ipv6": "1"}
+    for name, value in settings.items():
+        assert pc.place.run(["sysctl", "-n", f"net.{name}"]).stdout.strip() == value
+    caller.kill9()
+    pc.wait_clean()
+
+
+def test_routes_are_replaced_when_they_are_changed(pc: Pc) -> None:
+    change = {"type": "change-routes", "devices": ["192.168.50.11", "192.168.50.12"], "keep_clear": []}
+    assert pc.ask(GOOD, change)["type"] == "routes-changed"
+    devices = {route["dst"] for route in pc.routes() if route["dev"] == "gl0" and "gateway" in route}
+    assert devices == {"192.168.50.11", "192.168.50.12"}
+
+
+def test_nothing_is_left_when_the_tunnel_is_closed(pc: Pc) -> None:
+    assert pc.ask(GOOD, {"type": "close-tunnel"})["type"] == "tunnel-closed"
+    assert not pc.interfaces()
+    assert pc.routes() == pc.before
+
+
+def test_nothing_is_left_when_the_caller_made_its_adapter_persistent(pc: Pc) -> None:
+    caller = pc.call(GOOD, options=("--persist", "--deaf"))
+    caller.wait_for_line("holding on")
+    caller.kill9()
+    pc.wait_clean()
+
+
+@pytest.mark.parametrize("end", ["terminate", "kill9"])
+def test_nothing_is_left_when_the_service_ends(pc: Pc, end: str) -> None:
+    caller = pc.call(GOOD)
+    caller.wait_for_line("holding on")
+    getattr(pc.service, end)()
+    caller.wait()
+    pc.wait_clean()
+
+
+def test_nothing_is_left_when_service_and_caller_are_killed(pc: Pc) -> None:
+    caller = pc.call(GOOD, options=("--deaf",))
+    caller.wait_for_line("holding on")
+    pc.service.kill9()
+    assert pc.interfaces() == {"gl0"}
+    caller.kill9()
+    pc.wait_clean()
+
+
+def test_leftovers_are_removed_when_the_service_starts_again(pc: Pc) -> None:
+    caller = pc.call(GOOD, options=("--deaf",))
+    caller.wait_for_line("holding on")
+    pc.service.kill9()
+    assert pc.interfaces() == {"gl0"}
+    service = pc.start_service()
+    assert "removed gl0, left by an earlier run" in service.log
+    pc.wait_clean()
+
+
+def test_adapters_of_others_stay_when_the_service_starts(pc: Pc) -> None:
+    pc.place.run(["ip", "tuntap", "add", "gl0", "mode", "tap"])
+    try:
+        pc.service.terminate()
+        pc.start_service()
+        assert pc.ask(GOOD)["interface"] == "gl1"
+        assert "gl0" in pc.interfaces()
+    finally:
+        pc.place.run(["ip", "link", "delete", "gl0"])
+
+
+def test_user_is_refused_when_not_authorised(pc: Pc) -> None:
+    answer = pc.ask(None, user=USER - 1)
+    assert answer["type"] == "service-refusal"
+    assert f"user {USER - 1} may not have tunnels" in answer["text"]
+    assert not pc.interfaces()
+
+
+def test_root_is_served_when_users_are_named(pc: Pc) -> None:
+    assert pc.ask(GOOD, user=None)["interface"] == "gl0"
+
+
+def test_second_service_is_refused_when_the_socket_is_taken(pc: Pc) -> None:
+    done = pc.place.run([LM, "service", "--socket", str(pc.path)], check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lm: another lm service has")
+    assert pc.ask(GOOD)["interface"] == "gl0"
+
+
+def test_second_tunnel_is_refused_when_it_leads_to_the_same_device(pc: Pc) -> None:
+    first = pc.call(GOOD)
+    first.wait_for_line("holding on")
+    other = {**GOOD, "pc": "198.18.0.6", "gateway": "198.18.0.5"}
+    assert "192.168.50.10 has a route of its own already through gl0" in pc.ask(other)["text"]
+    assert pc.ask({**other, "devices": ["192.168.50.20"]})["interface"] == "gl1"
+    first.kill9()
+    wait_until(lambda: "gl0" not in pc.interfaces(), 5, "gl0 to go")
+    assert "gl1" in pc.interfaces()
+
+
+def test_caller_is_warned_when_a_device_lies_in_an_attached_network(pc: Pc) -> None:
+    answer = pc.ask({**GOOD, "devices": ["10.10.1.77"]})
+    assert answer["interface"] == "gl0"
+    assert "10.10.1.77 lies in 10.10.1.0/24, which is attached to this PC (eth0)" in answer["warnings"][0]
+
+
+def test_smaller_route_wins_when_a_larger_network_is_routed_elsewhere(pc: Pc) -> None:
+    pc.place.run(["ip", "route", "add", "192.168.0.0/16", "via", "10.10.1.1"])
+    try:
+        answer = pc.ask(GOOD)
+        assert answer["warnings"] == []
+        assert pc.json("route", "get", "192.168.50.10")[0]["dev"] == "gl0"
+    finally:
+        pc.place.run(["ip", "route", "delete", "192.168.0.0/16"])
+
+
+def _with(**changes: Any) -> dict[str, Any]:
+    return {**GOOD, **changes}
+
+
+HOSTILE = {
+    "own address": (_with(devices=["10.10.1.2"]), "this PC's own address"),
+    "loopback": (_with(devices=["127.0.0.1"]), "no unicast address"),
+    "default gateway": (_with(devices=["10.10.1.1"]), "a gateway of this PC"),
+    "GateManager": (_with(devices=["203.0.113.10"]), "on the way to the GateManager"),
+    "broadcast": (_with(devices=["10.10.1.255"]), "has a route of its own already"),
+    "limited broadcast": (_with(devices=["255.255.255.255"]), "no unicast address"),
+    "multicast": (_with(devices=["224.0.0.251"]), "no unicast address"),
+    "this network": (_with(devices=["0.0.0.0"]), "no unicast address"),
+    "reserved": (_with(devices=["240.0.0.1"]), "no unicast address"),
+    "network": (_with(devices=["10.0.0.0/8"]), "expected an IPv4 address"),
+    "default route": (_with(devices=["0.0.0.0/0"]), "expected an IPv4 address"),
+    "IPv6": (_with(devices=["2001:db8::1"]), "expected an IPv4 address"),
+    "name": (_with(devices=["example.com"]), "expected an IPv4 address"),
+    "twice": (_with(devices=["192.168.50.10", "192.168.50.10"]), "twice"),
+    "tunnel end as device": (_with(devices=["198.18.0.1"]), "twice"),
+    "too many": (_with(devices=[f"172.16.{n // 250}.{n % 250 + 1}" for n in range(513)]), "<= 512"),
+    "prefix too long": (_with(prefix_length=31), "<= 30"),
+    "prefix too short": (_with(prefix_length=8), ">= 24"),
+    "ends apart": (_with(gateway="198.18.0.5"), "not two hosts of one /30"),
+    "network address as end": (_with(pc="198.18.0.3"), "not two hosts of one /30"),
+    "end is own address": (_with(pc="10.10.1.2", gateway="10.10.1.3", prefix_length=24), "own address"),
+    "end is gateway": (_with(pc="10.10.1.3", gateway="10.10.1.1", prefix_length=24), "a gateway of this PC"),
+    "mtu": (_with(mtu_bytes=100), ">= 576"),
+    "label with a line": (_with(label="a\nlink delete eth0"), "matching regex"),
+    "label with a quote": (_with(label="a' b"), "matching regex"),
+    "unknown field": (_with(interface="eth0"), "unknown field"),
+    "unknown request": ({"type": "run", "command": "id"}, "not a request"),
+    "no request": ("ffff", "not a request"),
+    "change without a tunnel": ({"type": "change-routes", "devices": []}, "no tunnel"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_request_is_refused_when_it_is_hostile(pc: Pc, name: str) -> None:
+    request, text = HOSTILE[name]
+    answer = pc.ask(request)
+    assert answer["type"] == "service-refusal"
+    assert text in answer["text"]
+    assert not pc.interfaces()
+    assert pc.routes() == pc.before
+
+
+def test_whole_tunnel_goes_when_a_change_is_hostile(pc: Pc) -> None:
+    answer = pc.ask(GOOD, {"type": "change-routes", "devices": ["10.10.1.1"]})
+    assert "a gateway of this PC" in answer["text"]
+    pc.wait_clean()
+
+
+def test_second_tunnel_on_one_connection_is_refused_when_asked_for(pc: Pc) -> None:
+    assert "has its tunnel already" in pc.ask(GOOD, {**GOOD, "devices": []})["text"]
+    pc.wait_clean()
+
+
+def test_host_route_of_somebody_else_stays_when_asked_for(pc: Pc) -> None:
+    pc.place.run(["ip", "route", "add", "192.168.50.10/32", "via", "10.10.1.1"])
+    try:
+        assert "through eth0" in pc.ask(GOOD)["text"]
+        assert pc.json("route", "get", "192.168.50.10")[0]["dev"] == "eth0"
+    finally:
+        pc.place.run(["ip", "route", "delete", "192.168.50.10/32"])
+
+
+def test_others_are_served_when_one_sends_an_oversized_frame(pc: Pc) -> None:
+    answer = pc.ask("00" * 40000)
+    assert "announces" in answer["text"]
+    assert pc.ask(GOOD)["interface"] == "gl0"
+
+
+def test_user_is_refused_when_he_has_too_many_tunnels(pc: Pc) -> None:
+    held = []
+    try:
+        # From here the user is root, who is bounded as well.
+        for _ in range(33):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(str(pc.path))
+            held.append(connection)
+        held[-1].settimeout(5)
+        assert b"too many tunnels" in held[-1].recv(4096)
+        assert pc.ask(GOOD)["interface"] == "gl0"
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_service_says_what_to_do_when_it_lacks_rights(module_lab: Lab, tmp_path: Path) -> None:
+    argv = [LM, "service", "--socket", "/run/gatelink-lm-test/service.sock"]
+    done = subprocess.run(
+        module_lab.pc.argv(argv, user=USER), capture_output=True, text=True, timeout=20, cwd=tmp_path.root
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("lm: cannot listen on /run/gatelink-lm-test/service.sock: ")
+    assert len(done.stderr.splitlines()) == 1
