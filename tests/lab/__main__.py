@@ -3,5 +3,6 @@
 import sys
 
 from lab.cli import main
+from lab.staging import occupy
 
-sys.exit(main())
+sys.exit(main(occupy=occupy))

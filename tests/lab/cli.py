@@ -17,6 +17,7 @@ from lab.firewalls import How
 from lab.lab import Lab
 from lab.layout import PLANT_NETWORK
 from lab.lines import Line
+from lab.products import environment_at
 
 Occupy = Callable[[Lab], AbstractContextManager[Iterable[str]]]
 """What `up` does with a lab that has just been built: start programs in it, give lines to print, end with the lab."""
@@ -59,10 +60,11 @@ def _nobody(_lab: Lab) -> AbstractContextManager[Iterable[str]]:
 
 
 def _exec(arguments: argparse.Namespace, words: list[str], _occupy: Occupy | None) -> NoReturn:
-    place = _attach(words).place(arguments.place)
+    lab = _attach(words)
+    place = lab.place(arguments.place)
     argv = place.argv(arguments.command)
     try:
-        os.execvp(argv[0], argv)  # noqa: S606
+        os.execvpe(argv[0], argv, {**os.environ, **environment_at(lab, place)})  # noqa: S606
     except OSError as error:
         raise LabError(f"cannot run {argv[0]}: {error.strerror}") from None
 

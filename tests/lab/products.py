@@ -11,6 +11,8 @@ runs as an ordinary user (`nobody`) with a service that has the rights beside it
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -26,6 +28,7 @@ from lab.processes import Process
 from lab.rights import has_every_user
 
 _BIN: Final = Path(sys.executable).parent
+_TESTS: Final = Path(__file__).resolve().parent.parent
 GM_ADDRESS: Final = "203.0.113.10"
 DOMAIN: Final = "acme/line3"
 APPLIANCE: Final = "acme/line3/press"
@@ -43,10 +46,14 @@ class GateManager:
         self.data = lab.run_directory / name
         self.process: Process | None = None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the commands of this GateManager need."""
+        return {"GATELINK_GM_DATA": str(self.data)}
+
     def run(self, *arguments: str, check: bool = True, stdin_text: str | None = None) -> Completed:
         """Run an administrator's command."""
-        argv: list[str | Path] = [_BIN / "gm", "--data", self.data, *arguments]
-        return self.place.run(argv, check=check, stdin_text=stdin_text)
+        return self.place.run([_BIN / "gm", *arguments], check=check, stdin_text=stdin_text, env=self.environment)
 
     def ask(self, *arguments: str) -> Any:
         """Run a command with `--json` and return what it says."""
@@ -59,8 +66,8 @@ class GateManager:
 
     def start(self, env: dict[str, str] | None = None) -> Process:
         """Serve, and wait until it does."""
-        argv = [str(_BIN / "gm"), "--data", str(self.data), "serve"]
-        self.process = self.place.start(argv, name="gm", env={"PYTHONUNBUFFERED": "1", **(env or {})})
+        environment = {"PYTHONUNBUFFERED": "1", **self.environment, **(env or {})}
+        self.process = self.place.start([str(_BIN / "gm"), "serve"], name="gm", env=environment)
         self.process.wait_for_line(r"gm: serving on", 20)
         return self.process
 
@@ -93,7 +100,7 @@ class SiteManager:
 
     def run(self, *arguments: str, check: bool = True, stdin_text: str | None = None) -> Completed:
         """Run a technician's command."""
-        return self.place.run([_BIN / "sm", *arguments], check=check, stdin_text=stdin_text, env=self._environment)
+        return self.place.run([_BIN / "sm", *arguments], check=check, stdin_text=stdin_text, env=self.environment)
 
     def ask(self, *arguments: str) -> Any:
         """Run a command with `--json` and return what it says."""
@@ -108,7 +115,7 @@ class SiteManager:
     def start(self, env: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Process:
         """Run the daemon; `prefix` goes before its command line (`faketime ...`)."""
         argv = [*prefix, str(_BIN / "sm"), "run"]
-        environment = {"PYTHONUNBUFFERED": "1", **self._environment, **(env or {})}
+        environment = {"PYTHONUNBUFFERED": "1", **self.environment, **(env or {})}
         self.process = self.place.start(argv, name="sm", env=environment)
         return self.process
 
@@ -123,7 +130,8 @@ class SiteManager:
             self.process.kill9()
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What the commands of this SiteManager need."""
         return {"GATELINK_SM_STATE": str(self.state), "GATELINK_SM_RUNTIME": str(self.runtime)}
 
 
@@ -133,9 +141,8 @@ class LinkManager:
     def __init__(self, lab: Lab, place: Place | None = None) -> None:
         self.place = place or lab.pc
         self.directory = lab.run_directory / f"lm-{self.place.name}"
-        self.directory.mkdir()
         self.home = self.directory / "home"
-        self.home.mkdir()
+        self.home.mkdir(parents=True, exist_ok=True)
         self.socket = self.directory / "service.sock"
         self.user: str | None = None
         self.service: Process | None = None
@@ -143,7 +150,8 @@ class LinkManager:
             self.user = "nobody"
             for path in (self.directory, self.home):
                 shutil.chown(path, "nobody", "nogroup")
-        self.configure()
+        if not (self.home / "config.toml").exists():
+            self.configure()
 
     def configure(self, *lines: str) -> None:
         """Write the user's settings: where this lab's service listens, and `lines` of TOML before it."""
@@ -164,7 +172,7 @@ class LinkManager:
         """Run an engineer's command."""
         argv: list[str | Path] = [_BIN / "lm", *arguments]
         return self.place.run(
-            argv, check=check, stdin_text=stdin_text, env=self._environment, user=self.user, timeout_s=timeout_s
+            argv, check=check, stdin_text=stdin_text, env=self.environment, user=self.user, timeout_s=timeout_s
         )
 
     def ask(self, *arguments: str) -> Any:
@@ -196,7 +204,8 @@ class LinkManager:
         return self.home.stat().st_uid
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What the commands of this LinkManager need."""
         return {"GATELINK_LM_HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.home)}
 
 
@@ -255,6 +264,33 @@ class System:
         self.lm.start_service()
         self.lm.redeem(self.gm.invite())
         self.lm.login()
+
+
+def environment_at(lab: Lab, place: Place) -> dict[str, str]:
+    """What gm, sm and lm, and the lab's own programs, need when a person runs them in a place."""
+    search = [str(_BIN), os.environ.get("PATH", os.defpath)]
+    environment = {"PYTHONPATH": str(_TESTS)}
+    if place.name.startswith("pc"):
+        lm = LinkManager(lab, place)
+        environment |= lm.environment
+        if lm.user is not None:
+            search.insert(0, str(_as_user(lm)))
+    elif place.name.startswith("site"):
+        environment |= SiteManager(lab, place).environment
+    else:
+        environment |= GateManager(lab).environment
+    return {**environment, "PATH": os.pathsep.join(search)}
+
+
+def _as_user(lm: LinkManager) -> Path:
+    """A directory with a command `lm` that gives up root's rights before it runs the real one."""
+    directory = lm.directory / "bin"
+    directory.mkdir(exist_ok=True)
+    command = directory / "lm"
+    words = ["setpriv", f"--reuid={lm.user}", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", str(_BIN / "lm")]
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    command.chmod(0o755)
+    return directory
 
 
 def _word(text: str, beginning: str) -> str:
