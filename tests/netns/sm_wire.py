@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -30,21 +32,29 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _copy(tap: Tap, far: socket.socket) -> None:
-    """Carry frames both ways until the adapter or the far end is gone."""
-    os.set_blocking(tap.fileno(), True)
-
-    def inward() -> None:
+def _inward(tap: Tap, far: socket.socket) -> None:
+    """Carry frames from the far end until it is gone."""
+    while frame := far.recv(70000):
+        # An adapter that is not up, or gone, refuses frames.
         with contextlib.suppress(OSError):
-            while frame := far.recv(70000):
-                # An adapter that is not up refuses frames.
-                with contextlib.suppress(OSError):
-                    os.write(tap.fileno(), frame)
+            os.write(tap.fileno(), frame)
 
-    threading.Thread(target=inward, daemon=True).start()
-    with contextlib.suppress(OSError):
-        while frame := os.read(tap.fileno(), 70000):
-            far.send(frame)
+
+def _outward(tap: Tap, far: socket.socket) -> None:
+    """Carry frames to the far end until it or the adapter is gone.
+
+    A blocked read would keep the adapter alive after it was closed; epoll does not.
+    """
+    with far, select.epoll() as epoll, contextlib.suppress(OSError, ValueError):
+        epoll.register(tap.fileno(), select.EPOLLIN)
+        epoll.register(far, 0)
+        far_fd = far.fileno()
+        while tap.fileno() >= 0:
+            for descriptor, _ in epoll.poll(0.1):
+                if descriptor == far_fd:
+                    return
+                far.send(os.read(tap.fileno(), 70000))
+        far.shutdown(socket.SHUT_RDWR)
 
 
 def _serve(tap: Tap, path: Path) -> None:
@@ -54,8 +64,11 @@ def _serve(tap: Tap, path: Path) -> None:
     listener.listen()
 
     def accept() -> None:
-        far, _ = listener.accept()
-        _copy(tap, far)
+        with listener:
+            far, _ = listener.accept()
+        threading.Thread(target=_outward, args=(tap, far.dup()), daemon=True).start()
+        with far, contextlib.suppress(OSError):
+            _inward(tap, far)
 
     threading.Thread(target=accept, daemon=True).start()
 
@@ -91,10 +104,15 @@ def pc(name: str, address: str, gateway: str, path: str, *routes: str) -> None:
         *(f"route replace {route} via {gateway} dev {name}" for route in routes),
     ]
     subprocess.run(["ip", "-batch", "-"], input="\n".join([*commands, ""]), text=True, check=True)
-    far = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    far.connect(path)
     _say("pc ready")
-    _copy(tap, far)
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as far, contextlib.suppress(OSError):
+            far.connect(path)
+            _say("pc connected")
+            threading.Thread(target=_outward, args=(tap, far.dup()), daemon=True).start()
+            _inward(tap, far)
+            _say("pc disconnected")
+        time.sleep(0.02)  # the far end is made anew by whoever tests
 
 
 if __name__ == "__main__":

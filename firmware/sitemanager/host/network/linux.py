@@ -96,7 +96,9 @@ class LinuxNetwork:
 
     def _close(self) -> None:
         self._forwarding.restore()
-        programs.nft(no_ruleset())
+        # An adapter that somebody else holds open is closed by rules that know no session.
+        left = any(_OURS.fullmatch(interface) for interface in _interfaces())
+        programs.nft(ruleset(DesiredState(), ()) if left else no_ruleset())
 
     def _turn_on(self, dev_interfaces: tuple[str, ...]) -> None:
         missing = self._forwarding.turn_on(dev_interfaces)
