@@ -89,8 +89,7 @@ def load(path: Path) -> Config:
 
 def parse(data: Mapping[str, Any]) -> Config:
     """Return the settings in ``data``; raises InputError that lists every mistake with its key path."""
-    if data.get("schema") != SCHEMA:
-        found = data.get("schema")
+    if (found := data.get("schema", SCHEMA)) != SCHEMA:
         raise InputError(f"schema: expected {SCHEMA}, got {found!r}: the file is of another version of the LinkManager")
     mistakes: list[str] = []
     config: Config = _convert(Config, data, "", mistakes)

@@ -12,9 +12,9 @@ agent.lock, agent.sock  held by the running agent
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
+import zlib
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -22,8 +22,6 @@ import msgspec
 
 from gatelink.exceptions import InputError
 from gatelink.files import write_atomically
-
-from .core.known import KnownKey, KnownKeys
 
 _MAX_SOCKET_PATH_BYTES: Final = 100
 """The kernel takes 107."""
@@ -92,15 +90,14 @@ class Home:
         """Where the agent listens: in the user's runtime directory, else here. Raises InputError if it is too long."""
         path = self.path / "agent.sock"
         if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-            name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
-            path = Path(runtime) / "gatelink-lm" / f"{name}.sock"
+            path = Path(runtime) / "gatelink-lm" / f"{_short_name(os.fsencode(self.path))}.sock"
         if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
             raise InputError(f"the path {path} is too long for a socket: choose a shorter --home")
         return path
 
     def pending_path(self, claim_id: str) -> Path:
         """Where the key is kept while the invitation is redeemed."""
-        return self.path / f"pending-{hashlib.sha256(claim_id.encode()).hexdigest()[:16]}.pem"
+        return self.path / f"pending-{_short_name(claim_id.encode())}.pem"
 
     def ensure(self) -> None:
         """Make the directory, for its owner alone. Raises InputError if it is not the user's own."""
@@ -141,14 +138,6 @@ class Home:
         """Keep it."""
         self.write(self.profile_path, msgspec.json.format(msgspec.json.encode(profile)))
 
-    def known(self) -> KnownKeys:
-        """Return the SiteManagers' keys."""
-        return KnownKeys(self.load(self.known_path, dict[str, KnownKey]) or {})
-
-    def save_known(self, entries: dict[str, KnownKey]) -> None:
-        """Keep them."""
-        self.write(self.known_path, msgspec.json.format(msgspec.json.encode(entries)))
-
     def load(self, path: Path, kind: type[T]) -> T | None:
         """Return the content of a JSON file, None if it is not there. Raises InputError if it is damaged."""
         data = self.read(path)
@@ -156,3 +145,8 @@ class Home:
             return None if data is None else msgspec.json.decode(data, type=kind)
         except msgspec.MsgspecError as error:
             raise InputError(f"{path} is damaged ({error}): remove it, or restore it from a backup") from None
+
+
+def _short_name(long: bytes) -> str:
+    """Return a name that tells a few homes or invitations of one user apart; nothing is protected by it."""
+    return f"{zlib.crc32(long):08x}"

@@ -39,6 +39,8 @@ from .journal import Journal
 
 SOFTWARE: Final = f"lm {__version__}"
 REQUEST_TIMEOUT_S: Final = 30.0
+REPLACED_TIMES: Final = 3
+REPLACED_WITHIN_S: Final = 60.0
 MAX_APPLIANCES: Final = 100_000
 """A bound on what the GateManager can make us hold."""
 R = TypeVar("R")
@@ -85,6 +87,9 @@ class GateManager:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[asyncio.Future[Any], Callable[[Any], None] | None]] = {}
         self._is_connected = asyncio.Event()
+        self._replaced: list[float] = []
+        self.rival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when another LinkManager takes our place again and again: going on would be a tug of war."""
 
     # what others ask
 
@@ -105,7 +110,15 @@ class GateManager:
 
     async def run(self) -> None:
         """Keep the connection until cancelled. Raises Refused when the GateManager said a final no."""
-        await self._keeper.run()
+        keeping = asyncio.ensure_future(self._keeper.run())
+        try:
+            await asyncio.wait((keeping, self.rival), return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                return keeping.result()
+            raise Refused("replaced", "another LinkManager logs in with the same certificate: use one for each PC")
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
 
     async def wait_connected(self) -> None:
         """Wait until there is a connection."""
@@ -195,6 +208,8 @@ class GateManager:
         self.since = time.time()
         self._is_connected.set()
         learnt = tuple(address for address in welcome.gm_addresses if _is_usable(address))
+        if not self.profile.user:
+            self._keep(user=welcome.name, domain=welcome.domain)
         if learnt and learnt != self.profile.learnt_addresses:
             self._keep(learnt_addresses=learnt)
         if not self.first_login.done():
@@ -210,6 +225,8 @@ class GateManager:
             self._answer(number, message)
         elif isinstance(message, Refusal):
             self._journal.note(f"the GateManager ends the connection: {message.text} ({message.code})")
+            if message.code == "replaced":
+                self._note_replaced()
 
     def lost(self, reason: str, retry_s: float) -> None:
         """There is no connection."""
@@ -235,6 +252,13 @@ class GateManager:
         if adopt is not None:
             adopt(message)
         future.set_result(message)
+
+    def _note_replaced(self) -> None:
+        """Once is a change of way or a hasty restart; again and again it is another PC with the same certificate."""
+        now = time.monotonic()
+        self._replaced = [then for then in self._replaced if now - then < REPLACED_WITHIN_S] + [now]
+        if len(self._replaced) >= REPLACED_TIMES and not self.rival.done():
+            self.rival.set_result(None)
 
     def _fail_waiting(self, reason: str) -> None:
         for future, _ in self._waiting.values():

@@ -46,6 +46,7 @@ from .adapter import TakeTap
 from .door import Door, Lock
 from .gatemanager import GateManager, ways_of
 from .journal import Journal
+from .keys import KeyBook
 from .sessions import Sessions
 from .surroundings import Surroundings
 from .views import pin_view
@@ -78,7 +79,7 @@ class Agent:
         gm = GateManager(self._home, profile, self._config, pin, identity, password, self.journal, self._sessions)
         self._gm = gm
         path = Path(self._config.service.socket)
-        around = Surroundings(self._home, gm, self.journal, self._config.session, self._home.known(), path)
+        around = Surroundings(gm, self.journal, self._config.session, KeyBook(self._home), path)
         if self._take_tap is not None:
             around.take_tap = self._take_tap
         keeping = asyncio.ensure_future(gm.run())
@@ -158,6 +159,7 @@ class Agent:
         if gm is None or gm.welcome is None:
             raise AgentError("not logged in yet")
         return Status(
+            pid=os.getpid(),
             user=gm.welcome.name,
             domain=gm.welcome.domain,
             gm_name=gm.welcome.gm_name,

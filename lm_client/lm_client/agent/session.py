@@ -34,7 +34,7 @@ from .views import device_views
 from .wiring import Wiring
 
 DISCONNECTED: Final = "disconnected by the user"
-_DISCONNECT_TIMEOUT_S: Final = 5.0
+_DISCONNECT_TIMEOUT_S: Final = 1.0
 _MAX_TEXT_CHARACTERS: Final = 512
 R = TypeVar("R")
 
@@ -53,6 +53,8 @@ class Session:
         self.devices: tuple[DeviceAccess, ...] = ()
         self.key_is_new = False
         self.wiring = Wiring(around, self.finish)
+        self.gone = asyncio.Event()
+        """Nothing of it is left."""
         self._around = around
         self._device_ids = device_ids
         self._reason = reason
@@ -136,7 +138,7 @@ class Session:
         await around.gm.wait_connected()
         answer = await around.gm.connect(self.appliance_id, self._device_ids, self._reason, resume, self._adopt)
         presented = key_sha256(answer.peer_certificate)
-        self.key_is_new = around.check_key(self.appliance_id, self.name, presented)
+        self.key_is_new = around.keys.check(self.appliance_id, self.name, presented)
         tls = await _together(self._open_line(answer), self.wiring.set_up(answer))
         tap = self.wiring.tap
         if tap is None:
@@ -145,7 +147,7 @@ class Session:
         self.wiring.drain()
         self._carrier = Carrier(tap, tls, around.settings.keepalive_s)
         await self._carrier.wait_up()
-        around.remember_key(self.appliance_id, self.name, presented)
+        around.keys.remember(self.appliance_id, self.name, presented)
         self._key_sha256 = presented
         self.state, self._detail = "up", ""
         self._note(f"up on {self.wiring.interface}")
@@ -229,6 +231,8 @@ class Session:
     async def _clean_up(self) -> None:
         reason = self._over.result()
         self.state, self._detail = "ended", reason
+        if reason == DISCONNECTED and self.session_id:
+            await self._ask_for_end()
         # Routes and interface go at once; the pump may take a moment to say good-bye.
         carrier = self._carrier
         ending = asyncio.ensure_future(carrier.stop(reason)) if carrier else None
@@ -237,24 +241,30 @@ class Session:
             self._count(await ending)
         self.wiring.close()
         self._note(f"ended: {reason}")
-        if self.session_id:
-            await self._tell(reason)
+        if reason != DISCONNECTED and self.session_id:
+            self._tell(reason)
+        self.gone.set()
 
     def _count(self, end: PumpEnd) -> None:
         self._counted.bytes_sent += end.bytes_sent
         self._counted.bytes_received += end.bytes_received
         self._carrier = None
 
-    async def _tell(self, reason: str) -> None:
-        gm, session_id = self._around.gm, self.session_id
-        if reason == DISCONNECTED:
-            with contextlib.suppress(GatelinkError, TimeoutError):
-                async with asyncio.timeout(_DISCONNECT_TIMEOUT_S):
-                    await gm.request(lambda number: Disconnect(request_id=number, session_id=session_id), Done)
-            return
-        sent, received = self._counted.bytes_sent, self._counted.bytes_received
-        text = reason[:_MAX_TEXT_CHARACTERS]
-        gm.tell(SessionEnded(session_id=session_id, reason=text, bytes_sent=sent, bytes_received=received))
+    async def _ask_for_end(self) -> None:
+        """First, so that the GateManager's history says who ended it; a GateManager that is away delays nothing."""
+        session_id = self.session_id
+        with contextlib.suppress(GatelinkError, TimeoutError):
+            async with asyncio.timeout(_DISCONNECT_TIMEOUT_S):
+                await self._around.gm.request(lambda number: Disconnect(request_id=number, session_id=session_id), Done)
+
+    def _tell(self, reason: str) -> None:
+        ended = SessionEnded(
+            session_id=self.session_id,
+            reason=reason[:_MAX_TEXT_CHARACTERS],
+            bytes_sent=self._counted.bytes_sent,
+            bytes_received=self._counted.bytes_received,
+        )
+        self._around.gm.tell(ended)
 
     def _note(self, text: str) -> None:
         self._around.journal.note(f"session {self.name}: {text}")

@@ -24,7 +24,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._around: Surroundings | None = None
-        self._live: dict[Session, asyncio.Task[None] | None] = {}
+        self._live: list[Session] = []
+        self._staying: set[asyncio.Task[None]] = set()
         self._ended: deque[SessionView] = deque(maxlen=_SHOWN_ENDED)
         self._appliances: list[ApplianceView] = []
 
@@ -57,13 +58,15 @@ class Sessions:
         appliance = target.appliance
         wanted = (target.device_id,) if target.device_id else ()
         session = Session(self._surroundings, appliance.appliance_id, appliance.name, wanted, reason)
-        self._live[session] = None
+        self._live.append(session)
         try:
             await session.open()
         except BaseException:
-            del self._live[session]
+            self._live.remove(session)
             raise
-        self._live[session] = asyncio.ensure_future(self._stay(session))
+        staying = asyncio.ensure_future(self._stay(session))
+        self._staying.add(staying)
+        staying.add_done_callback(self._staying.discard)
         return ConnectedTo(
             session=session.view(),
             already=False,
@@ -77,15 +80,14 @@ class Sessions:
         chosen = list(self._live) if text is None else self._named(text)
         for session in chosen:
             session.finish(DISCONNECTED)
-        tasks = [task for session in chosen if (task := self._live.get(session)) is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        for session in chosen:
+            await session.gone.wait()
         return Disconnected(names=tuple(session.name for session in chosen))
 
     async def keys(self, text: str) -> Keys:
         """Return the remembered and the offered key of an appliance."""
         appliance = (await self._resolve(text)).appliance
-        known = self._surroundings.known.entries.get(appliance.appliance_id)
+        known = self._surroundings.keys.entries.get(appliance.appliance_id)
         return Keys(
             appliance_id=appliance.appliance_id,
             name=appliance.name,
@@ -96,10 +98,10 @@ class Sessions:
     def trust(self, appliance_id: str, key_sha256: bytes) -> None:
         """Accept the offered key, if it is still the one that was compared. Raises InputError."""
         around = self._surroundings
-        known = around.known.entries.get(appliance_id)
+        known = around.keys.entries.get(appliance_id)
         if known is None or known.offered != key_sha256:
             raise InputError("that is not the key which the SiteManager presented last: connect again, then compare")
-        around.remember_key(appliance_id, known.name, key_sha256)
+        around.keys.remember(appliance_id, known.name, key_sha256)
         around.journal.note(f"session {known.name}: the user accepted its new key")
 
     # what the GateManager tells
@@ -128,7 +130,7 @@ class Sessions:
         try:
             await session.stay()
         finally:
-            self._live.pop(session, None)
+            self._live.remove(session)
             self._ended.append(session.view())
 
     async def _resolve(self, text: str) -> Target[ApplianceView]:

@@ -13,12 +13,11 @@ from pathlib import Path
 from gatelink.messages import TunnelAddresses
 from gatelink.tunnel.tap import Tap
 from lm_client.config import SessionSettings
-from lm_client.core.known import KnownKeys
-from lm_client.home import Home
 
 from .adapter import Adapter, TakeTap, open_adapter
 from .gatemanager import GateManager
 from .journal import Journal
+from .keys import KeyBook
 
 MAX_LABEL_CHARACTERS = 32
 
@@ -27,22 +26,12 @@ MAX_LABEL_CHARACTERS = 32
 class Surroundings:
     """Shared by all sessions."""
 
-    home: Home
     gm: GateManager
     journal: Journal
     settings: SessionSettings
-    known: KnownKeys
+    keys: KeyBook
     service_path: Path
     take_tap: TakeTap = Tap
-
-    def check_key(self, appliance_id: str, name: str, key_sha256: bytes) -> bool:
-        """Return whether the key is new here; raises PeerChanged."""
-        return self.known.check(appliance_id, name, key_sha256)
-
-    def remember_key(self, appliance_id: str, name: str, key_sha256: bytes) -> None:
-        """Keep a key that proved itself."""
-        if self.known.remember(appliance_id, name, key_sha256):
-            self.home.save_known(self.known.entries)
 
     async def keep_clear(self) -> tuple[str, ...]:
         """Return the IPv4 addresses that lead to the GateManager, as far as they can be found out now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -72,5 +72,5 @@ def import_command(home_option: str | None, file: str, addresses: tuple[str, ...
 def _check_free(home: Home, replace: bool) -> None:
     home.ensure()
     if home.read(home.profile_path) is not None and not replace:
-        user: Any = home.profile().user
+        user = home.profile().user or "an imported certificate"
         raise InputError(f"{home.path} belongs to {user} already: use --home for another one, or --replace")

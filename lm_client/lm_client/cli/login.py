@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
 import click
 
 from gatelink.exceptions import LinkError
-from lm_client.core.local import Done, Failure, LoggedIn, Logout
+from lm_client.core.local import Done, Failure, GetStatus, LoggedIn, Logout, Status
 from lm_client.exceptions import AgentError
 from lm_client.home import Home
 
@@ -27,6 +28,10 @@ def login_command(home_option: str | None, password_file: str | None, password_s
     """Log in with certificate and password; stays logged in, in the background, until `lm logout`."""
     home = Home.find(home_option)
     home.profile()
+    with contextlib.suppress(AgentError):
+        status = ask(home, GetStatus(), Status)
+        click.echo(f"Logged in to {status.gm_name} as {status.user} already.")
+        return
     password = own_password(password_file, password_stdin)
     describe(expect(_start(home, password), LoggedIn))
 

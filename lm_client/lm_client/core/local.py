@@ -160,6 +160,7 @@ class LoggedIn(_Word, frozen=True):
 class Status(_Word, frozen=True):
     """The agent's whole state."""
 
+    pid: int
     user: str
     domain: str
     gm_name: str
