@@ -58,7 +58,7 @@ def check_destinations(
 
     ``own`` is the caller's adapter (empty before it exists): its routes are no obstacle.
     """
-    others = [route for route in routes if route.interface != own]
+    others = [route for route in routes if not own or route.interface != own]
     local = [route.destination for route in others if route.kind == "local"]
     taken = {route.destination: route for route in others if route.destination.prefixlen == 32}
     gateways = {gateway for route in others for gateway in route.gateways}
