@@ -27,14 +27,15 @@ QUEUE_FRAMES: Final = 32
 _DEVICE: Final = Path("/dev/net/tun")
 _NAME_BYTES: Final = 15
 
-# <linux/if_tun.h>, <linux/sockios.h>
+# <linux/if_tun.h>
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 _TUNSETIFF, _TUNGETIFF, _TUNSETOFFLOAD, _TUNSETVNETLE = 0x400454CA, 0x800454D2, 0x400454D0, 0x400454DC
 _TUNSETVNETHDRSZ: Final = 0x400454D8
-_SIOCSIFMTU, _SIOCSIFHWADDR, _SIOCSIFTXQLEN = 0x8922, 0x8924, 0x8943
-_ARPHRD_ETHER: Final = 1
 _ifreq_flags = struct.Struct("16sH22x")
-_ifreq_int = struct.Struct("16si20x")
+# <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>
+_RTM_NEWLINK, _NLM_F_REQUEST, _NLM_F_ACK, _NLMSG_ERROR = 16, 1, 4, 2
+_IFLA_ADDRESS, _IFLA_MTU, _IFLA_TXQLEN = 1, 4, 13
+_nlmsghdr, _ifinfomsg, _nlattr = struct.Struct("=IHHII"), struct.Struct("=BxHiII"), struct.Struct("=HH")
 
 _ADVICE: Final = {
     errno.ENOENT: f"{_DEVICE} is missing; load the kernel module tun",
@@ -139,11 +140,7 @@ def open_tap(name: str, *, mtu_bytes: int = 1500, mac: bytes | None = None, queu
     try:
         descriptor = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         fcntl.ioctl(descriptor, _TUNSETIFF, _ifreq_flags.pack(encoded, _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            fcntl.ioctl(control, _SIOCSIFTXQLEN, _ifreq_int.pack(encoded, queue_frames))
-            fcntl.ioctl(control, _SIOCSIFMTU, _ifreq_int.pack(encoded, mtu_bytes))
-            if mac is not None:
-                fcntl.ioctl(control, _SIOCSIFHWADDR, struct.pack("16sH6s16x", encoded, _ARPHRD_ETHER, mac))
+        _set_link(name, mtu_bytes, queue_frames, mac)
         return Tap(descriptor)
     except OSError as error:
         if descriptor >= 0:
@@ -154,6 +151,27 @@ def open_tap(name: str, *, mtu_bytes: int = 1500, mac: bytes | None = None, queu
         if descriptor >= 0:
             os.close(descriptor)
         raise
+
+
+def _set_link(name: str, mtu_bytes: int, queue_frames: int, mac: bytes | None) -> None:
+    """Set what an interface has, by one netlink message. Raises OSError.
+
+    Not by ioctl: the one for the queue's length asks for rights in the first user namespace.
+    """
+    attributes = {_IFLA_MTU: struct.pack("=I", mtu_bytes), _IFLA_TXQLEN: struct.pack("=I", queue_frames)}
+    if mac is not None:
+        attributes[_IFLA_ADDRESS] = mac
+    body = _ifinfomsg.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0)
+    for kind, value in attributes.items():
+        body += _nlattr.pack(_nlattr.size + len(value), kind) + value + bytes(-len(value) % 4)
+    header = _nlmsghdr.pack(_nlmsghdr.size + len(body), _RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(header + body)
+        answer = netlink.recv(4096)
+    _, kind, _, _, _ = _nlmsghdr.unpack_from(answer)
+    (status,) = struct.unpack_from("=i", answer, _nlmsghdr.size)
+    if kind != _NLMSG_ERROR or status:
+        raise OSError(-status, os.strerror(-status))
 
 
 def _ioctl_int(descriptor: int, request: int, value: int) -> None:
