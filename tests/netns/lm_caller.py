@@ -1,21 +1,20 @@
 """Program: a caller of the service with rights. Says what it was answered, then holds on until it is killed.
 
-    python -P -m netns.lm_caller SOCKET REQUEST...    each a JSON list of the request's name and its fields
+    python3 lm_caller.py SOCKET PAYLOAD...    each a request in hexadecimal (or `-`: only wait for an answer)
     options in front: --deaf holds on to the adapter although the service is gone, --persist makes the adapter stay
 
-It knows nothing of the LinkManager's own client, so that it can ask what that never would.
+It needs nothing but Python itself, so that any user can run it wherever the tree is, and it knows nothing of the
+LinkManager's own client, so that it can ask what that never would. A line an answer: its payload in hexadecimal and how
+many descriptors came with it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import signal
 import socket
 import struct
 import sys
-
-import msgspec
 
 _TUNSETPERSIST = 0x400454CB
 
@@ -27,14 +26,13 @@ def main(arguments: list[str]) -> None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(path)
     descriptors: list[int] = []
-    for request in requests or ["null"]:
-        if (word := json.loads(request)) is not None:
-            payload = bytes.fromhex(word) if isinstance(word, str) else msgspec.msgpack.encode(word)
+    for request in requests:
+        if request != "-":
+            payload = bytes.fromhex(request)
             connection.sendall(struct.pack("!I", len(payload)) + payload)
         data, received, _, _ = socket.recv_fds(connection, 65536, 4)
         descriptors += received
-        answer = msgspec.msgpack.decode(data[4:]) if data else {"type": "end"}
-        sys.stdout.write(f"{json.dumps({**answer, 'descriptors': len(received)})}\n")
+        sys.stdout.write(f"answer {data[4:].hex()} {len(received)}\n")
         sys.stdout.flush()
     if "--persist" in options:
         fcntl.ioctl(descriptors[0], _TUNSETPERSIST, 1)
