@@ -27,13 +27,14 @@ from gatelink.identity import Identity, from_pem, self_signed, to_pem
 from . import config
 from .config import Config
 from .database.engine import Database
-from .exceptions import NotFound
+from .exceptions import Conflict, NotFound
 
 APPLIANCE_LIFETIME_DAYS: Final = 30 * 365
 """Parties judge the pinned certificate by its key; the date only must never be what ends a plant's access."""
 AUTHORITY_LIFETIME_DAYS: Final = 40 * 365
 WEB_LIFETIME_DAYS: Final = 397
 """The longest that browsers accept (CA/Browser Forum, ballot SC31)."""
+_OURS: Final = ("appliance.pem", "device_ca.pem", "user_ca.pem", "web.pem", "gm.sqlite3", "config.toml", "lock")
 
 
 class DataDirectory:
@@ -87,7 +88,14 @@ class DataDirectory:
         write_atomically(self.path / "appliance.pem", to_pem(identity))
 
     def make(self, settings: Config, now: datetime.datetime) -> None:
-        """Make everything but the database's tables and the settings; what an interrupted run made is kept."""
+        """Make everything but the database's tables and the settings; what an interrupted run made is kept.
+
+        Raises Conflict if the directory is somebody else's: it is made unreadable for all others.
+        """
+        strange = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
+        strange = [name for name in strange if not name.startswith((*_OURS, *(f".{ours}" for ours in _OURS)))]
+        if strange:
+            raise Conflict(f"{self.path} holds other files ({strange[0]}): name a directory of its own with --data")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.chmod(0o700)
         self._make_identity("appliance.pem", settings.name, now, APPLIANCE_LIFETIME_DAYS)

@@ -65,11 +65,12 @@ def decide(
     grants: Sequence[Grant], appliance: Appliance, now: float, device_ids: Collection[str] | None = None
 ) -> Rights:
     """Return the rights under ``grants``, limited to ``device_ids`` if these are given."""
+    wanted = frozenset(device_ids or ())
     devices: list[DeviceAccess] = []
     counting: dict[int, Grant] = {}
     moments: set[float] = set()
     for device in appliance.devices:
-        if device_ids and device.device_id not in device_ids:
+        if wanted and device.device_id not in wanted:
             continue
         covering = [grant for grant in grants if grant.covers(appliance, device)]
         moments.update(_moments(covering, now))

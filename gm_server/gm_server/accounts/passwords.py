@@ -60,6 +60,11 @@ class PasswordPool:
         self._threads = ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="argon2")
         self._busy = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next one would be refused."""
+        return self._busy >= _PARALLEL + _QUEUED
+
     async def hash(self, password: str) -> str:
         """Return the hash of a new password; raises Overloaded."""
         return await self._run(hash_password, password)
@@ -69,7 +74,7 @@ class PasswordPool:
         return await self._run(is_password, password, password_hash)
 
     async def _run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._busy >= _PARALLEL + _QUEUED:
+        if self.is_full:
             raise Overloaded("too many logins at the same time; try again in a moment")
         self._busy += 1
         try:

@@ -37,7 +37,6 @@ from gm_server.accounts.users import Account, account_of, note_login
 from gm_server.appliances.alarms import note_alarms
 from gm_server.appliances.registry import ApplianceParty, appliance_of
 from gm_server.database.store import Store
-from gm_server.exceptions import Overloaded
 from gm_server.frontdoor.places import group_of
 from gm_server.frontdoor.visitor import Visitor
 from gm_server.names import printable
@@ -51,6 +50,9 @@ from .sessions import Sessions
 from .user_peer import UserPeer
 
 _LIMIT_BYTES: Final = 16 * 1024
+_FREE_ATTEMPTS: Final = 3
+"""Of a certificate, and so of its user, before guessing costs time. A stolen one slows nobody else down."""
+_FREE_ATTEMPTS_OF_ADDRESS: Final = 20
 _log = logging.getLogger("gm.control")
 
 
@@ -82,7 +84,8 @@ class Control:
         self._presence = presence
         self._manners = manners
         self._clock = clock
-        self._throttle = Throttle()
+        self._by_certificate = Throttle(_FREE_ATTEMPTS)
+        self._by_address = Throttle(_FREE_ATTEMPTS_OF_ADDRESS)
 
     async def __call__(self, visitor: Visitor) -> None:
         """Log a visitor in; its connection is a peer's from then on."""
@@ -129,22 +132,21 @@ class Control:
     async def _check_password(self, address: str, digest: bytes, account: Account | None, password: str) -> None:
         """Raise Refused, with the same text and after the same work whatever is wrong, unless all is right."""
         now = self._clock()
-        keys = (f"user {account.user_id if account else digest.hex()}", f"address {group_of(address)}")
-        wait_s = max(self._throttle.wait_s(key, now) for key in keys)
+        certificate, group = digest.hex(), group_of(address)
+        wait_s = max(self._by_certificate.wait_s(certificate, now), self._by_address.wait_s(group, now))
         if wait_s > 0:
             raise Refused("try-later", f"too many logins failed: try again in {wait_s + 0.5:.0f} s")
-        for key in keys:
-            self._throttle.attempt(key, now)
+        if self._passwords.is_full:
+            raise Refused("busy", "too many logins at the same time: try again in a moment")
+        self._by_certificate.attempt(certificate, now)
+        self._by_address.attempt(group, now)
         known_hash = account.password_hash if account is not None and account.is_good else None
-        try:
-            good = await self._passwords.verify(password, known_hash)
-        except Overloaded as error:
-            raise Refused("busy", str(error)) from None
-        if not good:
+        if not await self._passwords.verify(password, known_hash):
             _log.warning("login refused from %s (certificate of %s)", address, account.name if account else "nobody")
             raise Refused("login", "the password is wrong, or this account cannot log in")
-        for key in keys:
-            self._throttle.succeeded(key)
+        self._by_certificate.forget(certificate)
+        # An address may be many people's: one who knows his password does not make up for another who guesses.
+        self._by_address.take_back(group)
 
     async def _welcome_appliance(
         self,

@@ -88,7 +88,7 @@ class Server:
         self.sessions = Sessions(self._store, self.peers, self.relay, tunnels, clock, config.limits.sessions_per_user)
         self.relay.on_ended = self.sessions.relay_ended
         self.relay.on_counters = self.sessions.relay_counted
-        self._presence = PresenceLog(self._store, clock)
+        self.presence = PresenceLog(self._store, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
         self._browsers = Browsers(make_app(self._about), config.limits)
         self.door = Door(
@@ -105,7 +105,7 @@ class Server:
                     waiting=config.limits.waiting_appliances,
                 ),
                 ALPN_CONTROL: Control(
-                    self._store, self.peers, self.sessions, self._passwords, self._presence, manners, clock
+                    self._store, self.peers, self.sessions, self._passwords, self.presence, manners, clock
                 ),
                 ALPN_RELAY: Legs(self.sessions, self.relay, clock),
             },
@@ -116,8 +116,8 @@ class Server:
         )
         self._desk = Desk(self, clock)
         await self._desk.open(self._directory.path)
-        supervisor = Supervisor(self._store, self.peers, self.sessions, clock)
-        self._tasks = [asyncio.create_task(supervisor.run()), asyncio.create_task(self._presence.run())]
+        self.supervisor = Supervisor(self._store, self.peers, self.sessions, clock)
+        self._tasks = [asyncio.create_task(self.supervisor.run()), asyncio.create_task(self.presence.run())]
         self.door.open(listeners)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -149,7 +149,7 @@ class Server:
         await self._desk.close()
         await self._browsers.close()
         await self.relay.close()
-        await self._presence.flush()
+        await self.presence.flush()
         self._passwords.close()
         self._store.close()
         os.close(self._lock)
