@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -101,6 +100,8 @@ def _enrol(options: argparse.Namespace) -> None:
             raise InputError(
                 f"this unit is enrolled already, as {state.known().name!r}; to enrol anew, first sm reset --yes"
             )
+        import asyncio
+
         asyncio.run(_enrol_with(options, state))
 
 
@@ -147,6 +148,8 @@ def _claim_text(options: argparse.Namespace) -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
+    import asyncio
+
     from .host.instance import Instance
     from .host.network.linux import LinuxNetwork
     from .host.state import State
@@ -162,7 +165,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> None:
     from .core.status import Request, status_text
-    from .services.local import ask
+    from .services.local_client import ask
 
     status = ask(options.runtime, Request("status"))
     if options.json:
@@ -177,20 +180,18 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _lock(options: argparse.Namespace) -> None:
-    from .core.status import Request
+    from .core.status import SOCKET_NAME, Request
     from .exceptions import DaemonError
     from .host.lock import RemoteAccessLock
-    from .host.state import State
     from .logs import report
-    from .services.local import FILE_NAME, ask
+    from .services.local_client import ask
 
-    State(options.state).prepare()
     RemoteAccessLock(options.state).set(locked=options.locked)
     word = "locked" if options.locked else "allowed"
     try:
         ask(options.runtime, Request("lock-changed"))
     except DaemonError as error:
-        if (options.runtime / FILE_NAME).exists():
+        if (options.runtime / SOCKET_NAME).exists():
             raise DaemonError(f"remote access is {word} from now on, but running sessions may go on: {error}") from None
         report(f"remote access is {word}; the daemon does not run")
     else:

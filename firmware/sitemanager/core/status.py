@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+SOCKET_NAME: Final = "sm.sock"
+"""In the runtime directory."""
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -41,6 +41,7 @@ class RemoteAccessLock:
     def set(self, *, locked: bool) -> None:
         """Lock or unlock. Raises StateError."""
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._path, _LOCKED if locked else _ALLOWED)
         except OSError as error:
             raise StateError(f"cannot write {self._path}: {error.strerror}") from None

@@ -24,9 +24,10 @@ from sitemanager.host.state import State
 
 from .control import Control
 from .enrolment import SOFTWARE, wait_for_adoption
-from .local import LocalServer
+from .local_server import LocalServer
 from .network_state import NetworkState
 from .sessions import Sessions, SessionSettings
+from .watch import Watch
 
 
 class Daemon:
@@ -65,13 +66,17 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         local = LocalServer(self._runtime, self._answer)
+        watch: Watch | None = None
         try:
             await self._network.clean_up()
             await local.start()
+            watch = Watch(self._network, self._report)
             await self._until_stopped(self._work())
         finally:
             if self._sessions is not None:
                 await self._sessions.close("the SiteManager was stopped")
+            if watch is not None:
+                watch.close()
             await self._network.close()
             await local.stop()
         self._report("ended")

@@ -15,7 +15,7 @@ import msgspec
 
 from gatelink.backoff import Backoff
 from gatelink.claims import Claim
-from gatelink.exceptions import LinkError, PinMismatch, Refused
+from gatelink.exceptions import LinkError, ProtocolError, Refused, TrustError
 from gatelink.link.dial import race
 from gatelink.link.endpoints import Endpoint, check_address, endpoints
 from gatelink.link.enrolment import Enrolment, ask_for_place, enrol
@@ -23,6 +23,7 @@ from gatelink.messages import EnrolWaiting
 from gatelink.pins import Pin
 from sitemanager import __version__
 from sitemanager.config import Config, save
+from sitemanager.exceptions import DaemonError
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.host.state import Known, State, Waiting
 
@@ -84,20 +85,18 @@ async def ask(state: State, config: Config, addresses: Sequence[str], report: Ca
 
 
 async def wait_for_adoption(state: State, config: Config, report: Callable[[str], None]) -> None:
-    """Ask until adopted, also while the GateManager is away. Raises PinMismatch, Refused, StateError."""
+    """Ask until adopted, whatever stands in between meanwhile: nobody is here to start it again. Raises StateError."""
     backoff = Backoff(random.uniform, longest_s=config.backoff_longest_s)
     waiting = state.waiting()
     if waiting is None:
-        raise LinkError("this unit waits for nobody; enrol it with sm enrol --claim or sm enrol --gm")
+        raise DaemonError("this unit waits for nobody; enrol it with sm enrol --claim or sm enrol --gm")
     while True:
         try:
             delay_s = await ask(state, config, waiting.addresses, report)
             if delay_s is None:
                 return
             backoff.reset()
-        except (PinMismatch, Refused):
-            raise
-        except LinkError as error:
+        except (TrustError, Refused, LinkError, ProtocolError) as error:
             delay_s = backoff.next_delay_s()
             report(f"cannot ask the GateManager: {error}; next attempt in {delay_s:.0f} s")
         await asyncio.sleep(delay_s)

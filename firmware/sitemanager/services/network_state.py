@@ -44,6 +44,14 @@ class NetworkState:
         """Remove a session's network; what cannot be removed is reported, and lets nothing through."""
         await self._do(lambda: self._remove(session))
 
+    async def verify(self) -> None:
+        """Put back what others changed, and report it."""
+        try:
+            for line in await self._do(self.network.verify):
+                self._report(line)
+        except NetworkError as error:
+            self._report(f"cannot put back what somebody changed: {error}")
+
     async def close(self) -> None:
         """Remove everything and end the thread."""
         self._sessions = {}

@@ -32,5 +32,8 @@ class Network(Protocol):
     def tap(self, interface: str) -> TapLike:
         """Return the open adapter of a session that was applied."""
 
+    def verify(self) -> Sequence[str]:
+        """Put back what others changed of the state in force; return a line about each. Raises NetworkError."""
+
     def clean_up(self) -> None:
         """Remove everything of ours, whoever left it. Raises NetworkError."""

@@ -65,6 +65,8 @@ class FakeNetwork:
         self.refuses: str | None = None
         """The error of the next ``apply`` that has a session in it."""
         self.taps: dict[str, FakeTap] = {}
+        self.changes: list[list[str]] = []
+        """What the next calls of ``verify`` find."""
         self.cleaned_up = 0
 
     @property
@@ -95,6 +97,10 @@ class FakeNetwork:
     def tap(self, interface: str) -> FakeTap:
         """Return the adapter of a session that was applied."""
         return self.taps[interface]
+
+    def verify(self) -> list[str]:
+        """Return the next of ``changes``: nobody else is here."""
+        return self.changes.pop(0) if self.changes else []
 
     def clean_up(self) -> None:
         """Close everything."""

@@ -18,7 +18,7 @@ from gatelink.tunnel.tap import Tap, open_tap
 from gatelink.tunnel_mac import tunnel_mac
 from sitemanager.core.admission import HostNetwork
 from sitemanager.core.desired import INTERFACE_PREFIX, DesiredState, SessionNetwork
-from sitemanager.core.rules import no_ruleset, ruleset
+from sitemanager.core.rules import TABLE, no_ruleset, ruleset
 from sitemanager.exceptions import NetworkError
 
 from . import programs, sysctls
@@ -43,6 +43,9 @@ class LinuxNetwork:
         self._report = report
         self._taps: dict[str, tuple[SessionNetwork, Tap]] = {}
         self._missing: list[str] = []
+        self._desired = DesiredState()
+        self._loaded = ""
+        """The rules as the kernel shows them."""
 
     def networks(self) -> list[HostNetwork]:
         """Return the networks of all addresses and of all routes but the default one, without those of sessions."""
@@ -78,11 +81,25 @@ class LinuxNetwork:
         if not wanted:
             self._close()
             return
-        programs.nft(ruleset(desired, self._forwarding.prepare(desired.dev_interfaces)))
+        self._load(desired)
         self._turn_on(desired.dev_interfaces)
         for interface, session in wanted.items():
             if interface not in self._taps:
                 self._taps[interface] = (session, _open(session))
+
+    def verify(self) -> list[str]:
+        """Put back what others changed: a firewall loaded anew, forwarding turned off. Raises NetworkError."""
+        if not self._taps:
+            return []
+        repaired = []
+        if programs.nft_list(TABLE) != self._loaded:
+            self._load(self._desired)
+            repaired.append("somebody changed or removed the rules of the sessions; they are loaded again")
+        for interface in (*self._desired.dev_interfaces, *self._taps):
+            if sysctls.read("ipv4", interface, "forwarding") == "0":
+                sysctls.write("ipv4", interface, "forwarding", "1")
+                repaired.append(f"forwarding was off on {interface}; it is on again")
+        return repaired
 
     def clean_up(self) -> None:
         """Remove everything of ours, whoever left it. Raises NetworkError."""
@@ -93,6 +110,11 @@ class LinuxNetwork:
             if _OURS.fullmatch(interface):
                 programs.ip([f"link delete dev {interface}"])
         self._close()
+
+    def _load(self, desired: DesiredState) -> None:
+        programs.nft(ruleset(desired, self._forwarding.prepare(desired.dev_interfaces)))
+        self._desired = desired
+        self._loaded = programs.nft_list(TABLE)
 
     def _close(self) -> None:
         self._forwarding.restore()

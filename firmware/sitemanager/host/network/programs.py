@@ -56,6 +56,14 @@ def ask_ip(*words: str) -> list[dict[str, Any]]:
         raise NetworkError(f"`ip -json {' '.join(words)}` printed no JSON; iproute2's ip is needed") from None
 
 
+def nft_list(table: str) -> str:
+    """Return the rules of a table (``family name``) as the kernel has them; empty if there is none."""
+    try:
+        return run(["nft", "list", "table", *table.split()])
+    except NetworkError:
+        return ""
+
+
 def nft(text: str) -> None:
     """Load rules in one transaction: all of it or nothing. Raises NetworkError."""
     run(["nft", "-f", "-"], text)

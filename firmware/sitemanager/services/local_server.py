@@ -16,12 +16,10 @@ from typing import Final
 import msgspec
 
 from gatelink.exceptions import GatelinkError
-from sitemanager.core.status import Answer, Failure, Request, Status
+from sitemanager.core.status import SOCKET_NAME, Answer, Failure, Request, Status
 from sitemanager.exceptions import DaemonError
 
-FILE_NAME: Final = "sm.sock"
 MAX_REQUEST_BYTES: Final = 4096
-MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 TIMEOUT_S: Final = 5.0
 
 
@@ -29,7 +27,7 @@ class LocalServer:
     """Answers on the socket in the runtime directory."""
 
     def __init__(self, runtime: Path, answer: Callable[[Request], Status]) -> None:
-        self._path = runtime / FILE_NAME
+        self._path = runtime / SOCKET_NAME
         self._answer = answer
         self._server: asyncio.Server | None = None
 
@@ -73,32 +71,3 @@ class LocalServer:
             return Failure(f"not a request that is known here: {error}")
         except GatelinkError as error:
             return Failure(str(error))
-
-
-def ask(runtime: Path, request: Request) -> Status:
-    """Ask the daemon. Raises DaemonError if it does not run, or does not answer."""
-    path = runtime / FILE_NAME
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(TIMEOUT_S)
-        try:
-            connection.connect(str(path))
-            connection.sendall(msgspec.json.encode(request) + b"\n")
-            data = b""
-            while not data.endswith(b"\n") and len(data) < MAX_ANSWER_BYTES:
-                piece = connection.recv(65536)
-                if not piece:
-                    break
-                data += piece
-        except PermissionError:
-            raise DaemonError(f"no right to use {path}; run sm as root or as the daemon's user") from None
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise DaemonError(f"the daemon does not run (nobody listens on {path}); start it with sm run") from None
-        except OSError as error:
-            raise DaemonError(f"the daemon does not answer on {path}: {error.strerror or error}") from None
-    try:
-        answer: Answer = msgspec.json.decode(data, type=Answer)
-    except msgspec.DecodeError:
-        raise DaemonError(f"the daemon gave no proper answer on {path}; do both have the same version?") from None
-    if isinstance(answer, Failure):
-        raise DaemonError(answer.text)
-    return answer
