@@ -146,6 +146,11 @@ class OfficeGm:
         assert self._channel is not None
         self._channel.send(message)
 
+    def refuse(self, code: str, text: str) -> None:
+        """Say why and drop the control connection."""
+        assert self._channel is not None
+        self._channel.refuse(code, text)
+
     def hang_up(self) -> None:
         """Drop the control connection."""
         assert self._channel is not None
@@ -176,7 +181,12 @@ class OfficeGm:
         )
         closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         await conversation.send(welcome)
-        channel = self._channel = Channel(tls, USER_TO_GM, 25.0, self._on_message, closed.set_result)
+
+        def on_closed(reason: str) -> None:
+            if not closed.done():
+                closed.set_result(reason)
+
+        channel = self._channel = Channel(tls, USER_TO_GM, 25.0, self._on_message, on_closed)
         await self._note()
         try:
             await closed
@@ -249,6 +259,7 @@ class Office:
         self.reports: list[LoggedIn | Failure] = []
         self.agent: Agent | None = None
         self._thread: threading.Thread | None = None
+        self._work: asyncio.Future[None] | None = None
         self.save_profile()
 
     def save_profile(self, *, pinned: bool = True) -> Profile:
@@ -283,14 +294,19 @@ class Office:
             self._thread.join(DEADLINE_S)
             self.listener = None
 
+    async def work_done(self) -> None:
+        """Wait until the agent ended by itself, and raise why."""
+        assert self._work is not None
+        async with asyncio.timeout(DEADLINE_S):
+            await self._work
+
     @contextlib.asynccontextmanager
     async def logged_in(self, config: Config | None = None, password: str = PASSWORD) -> AsyncIterator[Agent]:
         """The agent, from a good login to its end."""
         agent = Agent(self.home, config or self.config, Journal(self.home.log_path), FakeTap)
         profile = self.home.profile()
-        work = asyncio.ensure_future(agent.run(self.identity, profile, password, self.reports.append))
+        work = self._work = asyncio.ensure_future(agent.run(self.identity, profile, password, self.reports.append))
         try:
-            await self.gm.until(lambda: bool(self.gm.logins) or work.done(), "the login")
             await self.until(lambda: bool(self.reports) or work.done(), "the report")
             if work.done():
                 work.result()

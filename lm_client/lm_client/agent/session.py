@@ -135,7 +135,8 @@ class Session:
 
     async def _attempt(self, resume: str | None) -> None:
         around = self._around
-        await around.gm.wait_connected()
+        if resume is not None:
+            await around.gm.wait_connected()
         answer = await around.gm.connect(self.appliance_id, self._device_ids, self._reason, resume, self._adopt)
         presented = key_sha256(answer.peer_certificate)
         self.key_is_new = around.keys.check(self.appliance_id, self.name, presented)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from gatelink.messages import TunnelAddresses
 from gatelink.tunnel.tap import Tap
@@ -19,7 +21,9 @@ from .gatemanager import GateManager
 from .journal import Journal
 from .keys import KeyBook
 
-MAX_LABEL_CHARACTERS = 32
+MAX_LABEL_CHARACTERS: Final = 32
+MAX_KEPT_CLEAR: Final = 64
+RESOLVE_TIMEOUT_S: Final = 2.0
 
 
 @dataclass
@@ -32,19 +36,24 @@ class Surroundings:
     keys: KeyBook
     service_path: Path
     take_tap: TakeTap = Tap
+    _resolved: dict[str, frozenset[str]] = field(default_factory=dict)
 
     async def keep_clear(self) -> tuple[str, ...]:
         """Return the IPv4 addresses that lead to the GateManager, as far as they can be found out now."""
-        loop = asyncio.get_running_loop()
         hosts = {way.proxy.host if way.proxy else way.address for way in self.gm.ways()}
         found: set[str] = {host for host in hosts if _is_ipv4(host)}
         for host in hosts - found:
-            try:
+            found |= await self._addresses_of(host)
+        return tuple(sorted(found))[:MAX_KEPT_CLEAR]
+
+    async def _addresses_of(self, host: str) -> frozenset[str]:
+        """Ask the resolver, which was asked a moment ago for the control connection; its last answer is kept."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # a TimeoutError is one
+            async with asyncio.timeout(RESOLVE_TIMEOUT_S):
                 answers = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-            except OSError:
-                continue
-            found.update(str(address[0]) for *_, address in answers)
-        return tuple(sorted(found))[:64]
+            self._resolved[host] = frozenset(str(address[0]) for *_, address in answers)
+        return self._resolved.get(host, frozenset())
 
     def open_adapter(
         self, name: str, tunnel: TunnelAddresses, devices: Sequence[str], keep_clear: Sequence[str]
