@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +62,8 @@ class SiteGm:
         )
         self.channel: Channel[ApplianceToGm] | None = None
         self.legs: dict[bytes, socket.socket] = {}
+        self.far_ends: list[ssl.SSLSocket] = []
+        """Closed at the end of the scene."""
         self.joins = True
         """Whether legs are joined at once, or wait forever."""
         self._news = asyncio.Condition()
@@ -115,7 +118,12 @@ class SiteGm:
         assert isinstance(login, ApplianceLogin)
         closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         await conversation.send(self.welcome)
-        channel: Channel[ApplianceToGm] = Channel(tls, APPLIANCE_TO_GM, 25.0, self._on_message, closed.set_result)
+
+        def on_closed(reason: str) -> None:
+            if not closed.done():
+                closed.set_result(reason)
+
+        channel: Channel[ApplianceToGm] = Channel(tls, APPLIANCE_TO_GM, 25.0, self._on_message, on_closed)
         self.logins.append(login)
         self.channel = channel
         await self._note()
@@ -190,9 +198,13 @@ async def site_and_gm(directory: Path, **values: Any) -> AsyncIterator[tuple[Sit
     gm, site = SiteGm(), Site(directory)
     async with gm.scripted:
         site.enrol(gm.scripted.pin, gm.scripted.endpoint.port, **values)
-        async with site.running():
-            await gm.connected()
-            yield site, gm
+        try:
+            async with site.running():
+                await gm.connected()
+                yield site, gm
+        finally:
+            for connection in (*gm.far_ends, *gm.legs.values()):
+                connection.close()
 
 
 class FarEnd:
@@ -226,6 +238,7 @@ class FarEnd:
         context = tunnel_client_context(self.identity, site.identity.certificate)
         async with asyncio.timeout(DEADLINE_S):
             self.tls = await handshake(leg, context, server_side=False)
+        gm.far_ends.append(self.tls)
         self.tls.send(encode_control(Hello()))
         return self.tls
 
@@ -250,7 +263,17 @@ class FarEnd:
 
 
 async def open_session(gm: SiteGm, site: Site, far_end: FarEnd, **announcement: Any) -> FarEnd:
-    """Open a session all the way."""
+    """Open a session all the way: frames can flow."""
     gm.send(far_end.announcement(**announcement))
     await far_end.join(gm, site)
+    await eventually(lambda: site.said(f"session {far_end.session_id} of {far_end.user} open"), "the open session")
     return far_end
+
+
+async def eventually(seen: Callable[[], M], what: str) -> M:
+    """Wait for what happens in a thread or a program and has no event of its own."""
+    end = time.monotonic() + DEADLINE_S
+    while not (found := seen()):
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        await asyncio.sleep(0.01)
+    return found
