@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeVar
@@ -47,7 +48,7 @@ async def open_tcp(endpoint: Endpoint) -> socket.socket:
     except TimeoutError:
         raise LinkError(f"no answer from {endpoint} within {CONNECT_TIMEOUT_S:.0f} s") from None
     except OSError as error:
-        raise LinkError(f"cannot reach {endpoint}: {error.strerror or error}") from None
+        raise LinkError(f"cannot reach {endpoint}: {_reason(error)}") from None
     return connection
 
 
@@ -78,7 +79,9 @@ async def race(
         await _discard(running)
     if len(errors) == 1:
         raise errors[0][1]
-    listed = "; ".join(f"{way}: {error}" for way, error in errors) or "no address of the GateManager is known"
+    told = ((str(way), str(error)) for way, error in errors)
+    listed = "; ".join(text if way in text else f"{way}: {text}" for way, text in told)
+    listed = listed or "no address of the GateManager is known"
     raise LinkError(f"no way to the GateManager: {listed}")
 
 
@@ -100,6 +103,13 @@ async def _connect(host: str, port: int) -> socket.socket:
         else:
             return connection
     raise last_error
+
+
+def _reason(error: OSError) -> str:
+    """Return the operating system's words; asyncio puts its own, "Connect call failed", in their place."""
+    if error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 async def _open_tunnel(connection: socket.socket, endpoint: Endpoint, proxy: Proxy) -> None:

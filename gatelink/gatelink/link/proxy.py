@@ -41,9 +41,10 @@ def check_answer(data: bytes, proxy: Proxy) -> bool:
     if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or not status[1].isdigit():
         raise LinkError(f"{where} does not speak HTTP; check its address and port")
     code = int(status[1])
-    if code == 407:
+    # 401 is a web server's word, but tinyproxy says it for a wrong password.
+    if code in (401, 407):
         known = "refused the user name and password" if proxy.username else "asks for a user name and password"
-        raise LinkError(f"{where} {known} (407)")
+        raise LinkError(f"{where} {known} ({code})")
     if not 200 <= code < 300:
         raise LinkError(f"{where} refused to connect ({code}); it must allow CONNECT to the GateManager's port")
     if rest:
