@@ -201,6 +201,7 @@ async def site_and_gm(directory: Path, **values: Any) -> AsyncIterator[tuple[Sit
         try:
             async with site.running():
                 await gm.connected()
+                await eventually(lambda: site.said("connected to"), "the welcome")
                 yield site, gm
         finally:
             for connection in (*gm.far_ends, *gm.legs.values()):

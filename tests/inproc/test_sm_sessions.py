@@ -324,7 +324,7 @@ def test_session_ends_and_its_end_is_told_later_when_the_control_connection_stay
         far_end = await open_session(gm, site, FarEnd())
         await gm.scripted.stop()
         await far_end.ended()
-        assert site.said("the control connection was lost for 5 s")
+        await eventually(lambda: site.said("the control connection was lost for 5 s"), "the end")
         assert site.network.state == NOTHING
         gm.scripted.start()
         assert "lost for 5 s" in (await gm.told(SessionEnded, "s1")).reason
