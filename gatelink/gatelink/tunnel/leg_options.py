@@ -6,25 +6,31 @@ without a word must end the session (keepalive for an idle leg, TCP_USER_TIMEOUT
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sys
 from typing import Final
 
 from gatelink.wire import KEEPALIVE_S, MISSED_KEEPALIVES
 
-NOT_SENT_BYTES: Final = 32 * 1024
-"""Bytes that the kernel holds beyond what is under way (docs/decisions/0011): two TLS records."""
+_TCP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_NOT_SENT_BYTES: Final = 32 * 1024
+_NOT_SENT_SLOW_BYTES: Final = 4 * 1024
+"""What the kernel may hold beyond what is under way; on a slow line less (docs/decisions/0012)."""
+# <asm-generic/socket.h>
+_SO_BUF_LOCK: Final = 72
+_RTT_OFFSET: Final = 68
+"""Of ``tcpi_rtt``, microseconds, in ``struct tcp_info``."""
 # <linux/tcp.h>; the socket module does not have it on every platform.
 _TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
-def apply_leg_options(
-    leg: socket.socket, *, keepalive_s: float = KEEPALIVE_S, not_sent_bytes: int | None = NOT_SENT_BYTES
-) -> None:
+def apply_leg_options(leg: socket.socket, *, keepalive_s: float = KEEPALIVE_S) -> None:
     """Set all of them. ``leg`` may be an SSLSocket; what is no TCP socket (a socketpair in a test) is left as it is.
 
     A dead line is known after ``MISSED_KEEPALIVES`` + 1 times ``keepalive_s`` at the latest.
     """
-    if leg.family not in (socket.AF_INET, socket.AF_INET6):
+    if leg.family not in _TCP_FAMILIES:
         return
     interval_s = max(1, round(keepalive_s))
     options = [
@@ -40,5 +46,34 @@ def apply_leg_options(
         number = getattr(socket, name, None)
         if number is not None:
             leg.setsockopt(level, number, value)
-    if not_sent_bytes is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        leg.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, not_sent_bytes)
+    limit_not_sent(leg, slow=False)
+
+
+def limit_not_sent(leg: socket.socket, *, slow: bool) -> None:
+    """Bound what waits in the kernel behind the bytes that are under way."""
+    if sys.platform == "linux" and leg.family in _TCP_FAMILIES:
+        value = _NOT_SENT_SLOW_BYTES if slow else _NOT_SENT_BYTES
+        leg.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, value)
+
+
+def limit_received(leg: socket.socket, size_bytes: int | None) -> None:
+    """Bound what may wait in the kernel until it is read; None: as much as the kernel thinks fit. Linux, TCP only.
+
+    TCP_WINDOW_CLAMP would not do: it bounds the window that is offered beyond what waits already.
+    """
+    if sys.platform != "linux" or leg.family not in _TCP_FAMILIES:
+        return
+    if size_bytes is not None:
+        # The kernel doubles the value for its own book-keeping, which is little for the big segments of a busy leg.
+        leg.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes * 5 // 8)
+    else:
+        with contextlib.suppress(OSError):  # before Linux 5.14 the bound stays
+            leg.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, 0)
+
+
+def round_trip_s(leg: socket.socket) -> float:
+    """The kernel's estimate of the round trip of this leg, in seconds; 0 if it has none."""
+    if sys.platform != "linux" or leg.family not in _TCP_FAMILIES:
+        return 0.0
+    info = leg.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT_OFFSET + 4)
+    return int.from_bytes(info[_RTT_OFFSET:], sys.byteorder) / 1e6

@@ -1,8 +1,11 @@
 """From the TAP to the far end: frames and control messages in a row. No I/O of its own.
 
-**Backpressure instead of a buffer**: no frame is taken from the TAP while bytes of the one before are still here, so
-that at most one frame waits in user space; the others wait in the TAP's short queue, where the kernel drops them when
-they are too many, and the inner connections slow down. That keeps the latency of a full line low.
+**Backpressure instead of a buffer**: on a fast line no frame is taken from the TAP while bytes of the one before are
+still here. The others wait in the TAP's short queue, where the kernel drops them when they are too many.
+
+**A slow line** (``line_rate``) needs more: 32 frames of 64 KiB in the TAP's queue would be a second. There the TAP is
+emptied while the line is full, and what is too much for TARGET_S is dropped here, big frames only: the inner
+connections slow down, and a Modbus request is neither lost nor late (docs/decisions/0012).
 """
 
 from __future__ import annotations
@@ -13,14 +16,26 @@ from typing import Final
 
 from .framing import LENGTH, LENGTH_BYTES, MAX_CONTROL_BYTES, MAX_DATA_BYTES
 from .inbound import RECORD_BYTES
+from .line_rate import LineRate
 
 BATCH_BYTES: Final = RECORD_BYTES
 """Small frames are collected up to one TLS record; more would only wait here."""
+TARGET_S: Final = 0.04
+"""What may wait in the row of a slow line, as time."""
+_LEAST_ROW_BYTES: Final = 16 * 1024
+"""Ten full frames may always wait: TCP begins with as many (RFC 6928)."""
+_SMALL_BYTES: Final = 600
+"""Frames up to this size are never dropped here: requests, answers, acknowledgements, speech."""
+_SLOW_RECORD_S: Final = 0.002
+_SLOW_RECORD_LEAST_BYTES: Final = 2800
+"""On a slow line a TLS record is what is sent in 2 ms: the far end can use nothing of a record that is incomplete."""
 _CONTROL_BYTES: Final = 4 * (LENGTH_BYTES + MAX_CONTROL_BYTES)
 """Room behind the frames for control messages that come up while the line is full: security limit."""
-BUFFER_BYTES: Final = BATCH_BYTES + LENGTH_BYTES + MAX_DATA_BYTES + _CONTROL_BYTES
+ROW_BYTES: Final = 256 * 1024
+BUFFER_BYTES: Final = ROW_BYTES + LENGTH_BYTES + MAX_DATA_BYTES + _CONTROL_BYTES
 _TURN_BATCHES: Final = 16
 """Batches that one turn sends at most, so that the other direction has its turn."""
+_TURN_FRAMES: Final = 32
 
 Read = Callable[[memoryview], "int | None"]
 Write = Callable[[memoryview], int]
@@ -29,18 +44,37 @@ Write = Callable[[memoryview], int]
 class Outbound:
     """The sending half of a tunnel; ``read`` is the TAP's (None: nothing there), ``write`` the TLS connection's."""
 
-    __slots__ = ("_end", "_first", "_read", "_start", "_view", "_write", "bytes", "frames", "stalls")
+    __slots__ = (
+        "_end",
+        "_read",
+        "_record_bytes",
+        "_refused_bytes",
+        "_row_bytes",
+        "_start",
+        "_view",
+        "_write",
+        "bytes",
+        "dropped",
+        "frames",
+        "rate",
+        "stalls",
+    )
 
     def __init__(self, write: Write, buffer: memoryview) -> None:
         self._write = write
         self._view = buffer
         self._read: Read | None = None
-        self._first = buffer[LENGTH_BYTES : LENGTH_BYTES + MAX_DATA_BYTES]
         self._start = 0
         self._end = 0
+        self._record_bytes = RECORD_BYTES
+        self._refused_bytes = 0
+        self._row_bytes = float(ROW_BYTES)
+        self.rate = LineRate()
         self.bytes = 0
         """Everything sent, control messages too."""
         self.frames = 0
+        self.dropped = 0
+        """Frames for which a slow line had no room."""
         self.stalls = 0
         """How often the connection took less than there was: backpressure."""
 
@@ -50,13 +84,20 @@ class Outbound:
 
     @property
     def is_open(self) -> bool:
-        """Whether frames may be taken."""
+        """Whether frames may be taken at all."""
         return self._read is not None
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that the connection has not taken yet."""
         return self._end - self._start
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether frames are to be taken now."""
+        if self._end == 0:
+            return self._read is not None
+        return self.rate.is_slow and self._end < ROW_BYTES
 
     def put(self, frame: bytes) -> bool:
         """Put a control frame in the row; returns False, and drops it, if the row is full."""
@@ -69,20 +110,24 @@ class Outbound:
     def flush(self) -> bool:
         """Send what waits; returns whether the connection took everything. Raises what TLS raises when it broke."""
         start, end, view, write = self._start, self._end, self._view, self._write
+        # OpenSSL wants a write that it refused to come again with at least as many bytes.
+        record_bytes = max(self._record_bytes, self._refused_bytes)
         try:
             while start < end:
-                start += write(view[start:end])
+                start += write(view[start : start + record_bytes] if end - start > record_bytes else view[start:end])
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             self.stalls += 1
             self.bytes += start - self._start
             self._start = start
+            self._refused_bytes = min(record_bytes, end - start)
             return False
+        self._refused_bytes = 0
         self.bytes += start - self._start
         self._start = self._end = 0
         return True
 
     def transmit(self) -> bool:
-        """Take frames from the TAP and send them until it is empty or the turn is over; only after a full ``flush``.
+        """Take frames from the TAP and send them until it is empty or the turn is over; only when nothing waits.
 
         Returns whether the connection took everything. Raises what TLS and the TAP raise.
         """
@@ -106,3 +151,43 @@ class Outbound:
             if end < BATCH_BYTES:
                 break
         return True
+
+    def queue(self) -> None:
+        """The line is full, and slow: take frames into the row, and drop the big ones that would wait too long."""
+        view, read = self._view, self._read
+        if read is None:
+            return
+        self._move_up()
+        for _ in range(_TURN_FRAMES):
+            end = self._end
+            if end >= ROW_BYTES:
+                return
+            size = read(view[end + LENGTH_BYTES : end + LENGTH_BYTES + MAX_DATA_BYTES])
+            if size is None:
+                return
+            if size > _SMALL_BYTES and end - self._start > self._row_bytes:
+                self.dropped += 1
+                continue
+            LENGTH.pack_into(view, end, size)
+            self._end = end + LENGTH_BYTES + size
+            self.frames += 1
+
+    def measure(self, now: float) -> bool:
+        """The line is full at ``now``: see how fast it is; returns whether that changed whether it is slow."""
+        rate = self.rate
+        was_slow = rate.is_slow
+        if rate.full(now, self.bytes):
+            speed = rate.bytes_a_second or 0.0
+            if rate.is_slow:
+                self._row_bytes = max(_LEAST_ROW_BYTES, speed * TARGET_S)
+                self._record_bytes = min(RECORD_BYTES, max(_SLOW_RECORD_LEAST_BYTES, int(speed * _SLOW_RECORD_S)))
+            else:
+                self._row_bytes, self._record_bytes = ROW_BYTES, RECORD_BYTES
+        return rate.is_slow != was_slow
+
+    def _move_up(self) -> None:
+        """Make room behind the row. The bytes stay the same, as TLS wants of a write that is tried again."""
+        if self._start > ROW_BYTES // 2:
+            waiting = self._end - self._start
+            self._view[:waiting] = self._view[self._start : self._end]
+            self._start, self._end = 0, waiting

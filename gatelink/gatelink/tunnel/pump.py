@@ -27,7 +27,7 @@ from gatelink.wire import KEEPALIVE_S, MISSED_KEEPALIVES
 
 from . import inbound, outbound
 from .framing import Control, End, Hello, Ping, Pong, encode_control
-from .leg_options import apply_leg_options
+from .leg_options import apply_leg_options, limit_not_sent
 from .liveness import Liveness
 from .offload import ALL, Offload, negotiate
 
@@ -71,6 +71,8 @@ class Counters:
     frames_received: int = 0
     frames_refused: int = 0
     """Frames from the far end that the TAP did not take."""
+    frames_dropped: int = 0
+    """Frames from the TAP for which a slow line had no room."""
     stalls: int = 0
     """How often the line took less than there was."""
     rtt_s: float | None = None
@@ -194,7 +196,6 @@ class Pump:
             raise _Ended(EndReason.LOST, f"the connection was lost before the tunnel began: {error}") from None
         self._offered = settings.offload & self._tap.offload
         self._far_hello: Hello | None = None
-        self._offload_in_force = Offload.NONE
         self._deadline = self._clock() + _HELLO_TIMEOUT_S
         self._out.put(encode_control(Hello(offload=int(self._offered), mtu_bytes=settings.mtu_bytes)))
 
@@ -237,32 +238,40 @@ class Pump:
         epoll.register(tap_fd, 0)
         tap_events, tls_events = 0, _IN
         taken = True
+        now = clock()
         try:
             while True:
-                # What does not come from the TAP: control messages, and the rest of what the line did not take.
-                if outgoing.waiting_bytes or self._pong is not None:
-                    if self._pong is not None and outgoing.put(encode_control(Pong(self._pong))):
-                        self._pong = None
-                    taken = outgoing.flush()
-                wanted = _IN if taken and outgoing.is_open else 0
+                # Control messages do not come from the TAP.
+                if taken and (outgoing.waiting_bytes or self._pong is not None):
+                    taken = self._flush()
+                if taken != (tls_events == _IN):
+                    tls_events = _IN if taken else _IN | _OUT
+                    epoll.modify(tls_fd, tls_events)
+                    if taken:
+                        outgoing.rate.free(now)
+                if not taken and outgoing.measure(now):
+                    limit_not_sent(self._tls, slow=outgoing.rate.is_slow)
+                wanted = _IN if outgoing.wants_frames else 0
                 if wanted != tap_events:
                     tap_events = wanted
                     epoll.modify(tap_fd, tap_events)
-                wanted = _IN if taken else _IN | _OUT
-                if wanted != tls_events:
-                    tls_events = wanted
-                    epoll.modify(tls_fd, tls_events)
                 self._count()
-                left_s = self._deadline - clock()
+                left_s = self._deadline - now
                 if left_s <= 0:
-                    self._on_deadline()
-                    continue
-                for fd, events in epoll.poll(left_s, 3):
+                    self._on_deadline(now)
+                    left_s = 0
+                events = epoll.poll(left_s, 3)
+                now = clock()
+                for fd, event in events:
                     if fd == tap_fd:
-                        if not outgoing.waiting_bytes:
+                        if outgoing.waiting_bytes:
+                            outgoing.queue()
+                        else:
                             taken = outgoing.transmit()
                     elif fd == tls_fd:
-                        if events != _OUT and not incoming.receive():
+                        if event & _OUT:
+                            taken = self._flush()
+                        if event != _OUT and not incoming.receive():
                             raise _Ended(EndReason.LOST, "the connection was closed without an End")
                     else:
                         self._on_wake()
@@ -279,8 +288,13 @@ class Pump:
         if self._stop_text is not None:
             raise _Ended(EndReason.STOPPED, self._stop_text)
 
-    def _on_deadline(self) -> None:
-        now = self._clock()
+    def _flush(self) -> bool:
+        """Send the answer to the far end's last Ping, and what waits; returns whether the line took everything."""
+        if self._pong is not None and self._out.put(encode_control(Pong(self._pong))):
+            self._pong = None
+        return self._out.flush()
+
+    def _on_deadline(self, now: float) -> None:
         if self._far_hello is None:
             raise _Ended(EndReason.PROTOCOL, f"the far end did not say Hello within {_HELLO_TIMEOUT_S:.0f} s")
         if not self._liveness.tick(now, self._in.bytes):
@@ -297,6 +311,7 @@ class Pump:
         counters.frames_sent = outgoing.frames
         counters.frames_received = incoming.frames
         counters.frames_refused = incoming.refused
+        counters.frames_dropped = outgoing.dropped
         counters.stalls = outgoing.stalls
         counters.rtt_s = self._liveness.rtt_s
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
 from typing import Final
 
-WANTED_BYTES: Final = 256 * 1024
-"""Size that a pipe is grown to (docs/decisions/0012)."""
+WANTED_BYTES: Final = 1024 * 1024
+"""Size that a pipe is grown to (docs/decisions/0011)."""
+_GROWN_PIPES: Final = 16
+"""So many are grown at most; the others keep the kernel's 64 KiB. Bounds kernel memory, and without CAP_SYS_RESOURCE a
+user may have 64 MiB of pipes in all (pipe-user-pages-soft), beyond which new ones have a single page."""
 _KEPT_PIPES: Final = 4
 """Empty pipes that are kept for the next direction."""
 
@@ -29,6 +33,7 @@ class PipeStock:
     def __init__(self, wanted_bytes: int = WANTED_BYTES) -> None:
         self._wanted_bytes = wanted_bytes
         self._free: list[Pipe] = []
+        self._grown = 0
         self.open = 0
         """Pipes that exist, lent or not."""
 
@@ -37,12 +42,13 @@ class PipeStock:
         if self._free:
             return self._free.pop()
         read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            size_bytes = fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, self._wanted_bytes)
-        except OSError:
-            size_bytes = fcntl.fcntl(write_fd, fcntl.F_GETPIPE_SZ)
+        if self._grown < _GROWN_PIPES:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, self._wanted_bytes)
+        pipe = Pipe(read_fd, write_fd, fcntl.fcntl(write_fd, fcntl.F_GETPIPE_SZ))
         self.open += 1
-        return Pipe(read_fd, write_fd, size_bytes)
+        self._grown += pipe.size_bytes >= self._wanted_bytes
+        return pipe
 
     def give_back(self, pipe: Pipe) -> None:
         """Take back a pipe; one with bytes in it is closed, and the bytes are lost."""
@@ -60,3 +66,4 @@ class PipeStock:
         os.close(pipe.read_fd)
         os.close(pipe.write_fd)
         self.open -= 1
+        self._grown -= pipe.size_bytes >= self._wanted_bytes

@@ -13,16 +13,26 @@ import select
 import socket
 from typing import Final
 
+from gatelink.tunnel.leg_options import limit_not_sent, limit_received, round_trip_s
+from gatelink.tunnel.line_rate import LineRate
+
 from .pipes import Pipe, PipeStock
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+TARGET_S: Final = 0.04
+"""What may wait at the GateManager for a slow line, as time (docs/decisions/0012)."""
+_TURN_BYTES: Final = 1024 * 1024
+"""At most this much in one turn, so that a busy session does not hold up the others: less than a millisecond."""
+_TURN_S: Final = 0.005
+_LEAST_TURN_BYTES: Final = 16 * 1024
+_LEAST_WAITING_BYTES: Final = 32 * 1024
 _SPLICE: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Direction:
     """Bytes from one leg to the other."""
 
-    __slots__ = ("bytes", "ended", "pipe", "session", "source", "target")
+    __slots__ = ("_rate", "_turn_bytes", "bytes", "ended", "pipe", "session", "source", "target")
 
     def __init__(self, session: Session, source: int, target: int) -> None:
         self.session = session
@@ -33,6 +43,9 @@ class Direction:
         self.ended = False
         """The source has said FIN, and the target was told."""
         self.bytes = 0
+        # Most directions never meet a full line.
+        self._rate: LineRate | None = None
+        self._turn_bytes = _TURN_BYTES
 
     def move(self, stock: PipeStock) -> bool:
         """Move what is there, one pipe full at most; returns whether epoll is to be asked for something else now.
@@ -44,7 +57,7 @@ class Direction:
             pipe = stock.borrow()
             # The common case: everything goes out at once and the pipe is free for the next.
             try:
-                size = os.splice(self.source, pipe.write_fd, pipe.size_bytes, flags=_SPLICE)
+                size = os.splice(self.source, pipe.write_fd, self._turn_bytes, flags=_SPLICE)
             except BlockingIOError:
                 stock.give_back(pipe)
                 return False
@@ -78,6 +91,33 @@ class Direction:
         self.pipe = None
         stock.give_back(pipe)
         return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether bytes wait for the target."""
+        return self.pipe is not None
+
+    def measure(self, now: float) -> None:
+        """The target is, or was until ``now``, full: if its line is slow, let less wait here for it."""
+        rate = self._rate
+        if rate is None:
+            rate = self._rate = LineRate()
+        if self.pipe is None:
+            rate.free(now)
+            return
+        was_slow = rate.is_slow
+        if not rate.full(now, self.bytes - self.pipe.held_bytes) or not (rate.is_slow or was_slow):
+            return
+        legs, speed = self.session.legs, rate.bytes_a_second or 0.0
+        if rate.is_slow:
+            source = legs[self.source]
+            self._turn_bytes = max(_LEAST_TURN_BYTES, int(speed * _TURN_S))
+            limit_received(source, max(_LEAST_WAITING_BYTES, int(speed * (TARGET_S + round_trip_s(source)))))
+        else:
+            self._turn_bytes = _TURN_BYTES
+            limit_received(legs[self.source], None)
+        if rate.is_slow != was_slow:
+            limit_not_sent(legs[self.target], slow=rate.is_slow)
 
     def _end(self) -> bool:
         self.ended = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 from gatelink.tunnel.leg_options import apply_leg_options
@@ -82,11 +83,13 @@ class Splicer:
             inward, outward = found
             try:
                 changed = False
-                if events & _OUT and outward.pipe is not None:
+                if events & _OUT and outward.is_full:
                     changed = outward.move(stock)
+                    outward.measure(time.monotonic())
                 # EPOLLHUP and EPOLLERR come unasked; the splice finds the reason.
-                if events & ~_OUT and inward.pipe is None and not inward.ended:
-                    changed = inward.move(stock) or changed
+                if events & ~_OUT and not inward.is_full and not inward.ended and inward.move(stock):
+                    changed = True
+                    inward.measure(time.monotonic())
             except OSError as error:
                 self._close(inward.session, f"a leg was lost: {error.strerror or error}")
                 continue
