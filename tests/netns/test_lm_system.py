@@ -314,3 +314,57 @@ def test_login_ends_when_the_user_is_disabled(bench: Bench) -> None:
         assert bench.failure("login", "--password-stdin", stdin_text=PASSWORD)[0] == 1
     finally:
         bench.gm.run("users", "enable", USER)
+
+
+def test_changed_key_is_refused_until_trusted_when_the_sm_was_replaced(bench: Bench) -> None:
+    bench.lm.run("connect", "press")
+    bench.lm.run("disconnect", "press")
+    sm = bench.system.sm
+    sm.kill9()
+    sm.run("cleanup")
+    sm.run("reset", "--yes")
+    sm.enrol(bench.gm.claim("acme/line3", "press", "--replace"))
+    sm.start()
+    sm.wait_until_connected()
+    status, text = bench.failure("connect", "press")
+    assert status == 1
+    assert "has another key than before: expected " in text
+    bench.wait_clean(0.1)
+    fingerprint = text.partition(", got ")[2].partition(";")[0]
+    assert bench.failure("trust", "press", "--fingerprint", "0000 0000")[0] == 2
+    bench.lm.run("trust", "press", "--fingerprint", fingerprint)
+    bench.lm.run("connect", "press")
+    bench.poll()
+
+
+def test_status_is_told_again_and_again_when_watched(bench: Bench) -> None:
+    watch = bench.lm.begin("status", "--watch", "--json")
+    watch.wait_for_line('"sessions":\\[\\]')
+    bench.lm.run("connect", "press")
+    watch.wait_for_line('"state":"up"')
+    watch.signal(signal.SIGINT)
+    assert watch.wait() == 0
+
+
+def test_nothing_is_left_when_an_agent_in_the_foreground_is_terminated(bench: Bench) -> None:
+    bench.lm.run("logout")
+    password = bench.lm.directory / "password"
+    password.write_text(PASSWORD)
+    agent = bench.lm.begin("agent", "--password-file", str(password))
+    agent.wait_for_line(f"Logged in to acme as {USER}, by ")
+    bench.lm.run("connect", "press")
+    assert agent.terminate() == 0
+    bench.wait_clean(0.1)
+
+
+def test_password_is_nowhere_when_logged_in(bench: Bench) -> None:
+    bench.lm.run("connect", "press")
+    process = Path(f"/proc/{bench.lm.agent_pid}")
+    secret = PASSWORD.encode()
+    seen = [process / "cmdline", process / "environ", *(path for path in bench.lm.home.rglob("*") if path.is_file())]
+    assert [path for path in seen if secret in path.read_bytes()] == []
+    modes = {path.name: path.stat().st_mode & 0o777 for path in bench.lm.home.iterdir() if path.is_file()}
+    own = ("identity.p12", "profile.json", "known_appliances.json", "agent.log", "agent.lock")
+    assert {name: modes[name] for name in own} == dict.fromkeys(own, 0o600)
+    assert process.joinpath("fd/0").readlink() == Path("/dev/null")
+    assert process.joinpath("cwd").readlink() == Path("/")
