@@ -152,18 +152,14 @@ def from_pkcs12(data: bytes, password: str) -> Identity:
     return Identity(_der(certificate), key)
 
 
-def to_pem(identity: Identity, password: bytes | None = None) -> bytes:
-    """Return key (PKCS#8) and certificate as PEM; without ``password`` the key is not encrypted."""
-    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if password is not None:
-        protection = serialization.BestAvailableEncryption(password)
-    key = identity.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+def to_pem(identity: Identity) -> bytes:
+    """Return key (PKCS#8, not encrypted) and certificate as PEM."""
     certificate = x509.load_der_x509_certificate(identity.certificate)
-    return key + certificate.public_bytes(serialization.Encoding.PEM)
+    return key_to_pem(identity.key) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def from_pem(data: bytes) -> Identity:
-    """Read what ``to_pem`` wrote without a password; raises InputError if it is damaged."""
+    """Read what ``to_pem`` wrote; raises InputError if it is damaged."""
     try:
         key = serialization.load_pem_private_key(data, None)
         certificate = x509.load_pem_x509_certificate(data)

@@ -9,7 +9,6 @@ exact certificate is stronger than its dates. See docs/decisions/0003-pinned-cer
 from __future__ import annotations
 
 import os
-import secrets
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -75,14 +74,12 @@ def tunnel_server_context(identity: Identity, peer_certificate: bytes) -> ssl.SS
 def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
     """Give a context its certificate and key.
 
-    The ssl module reads keys from files only: the file is anonymous memory, the key in it encrypted with a password
-    that lives as long as this call.
+    The ssl module reads keys from files only: this one is anonymous memory of this process, gone with the call.
     """
-    password = secrets.token_bytes(32).hex()
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
     try:
-        os.write(descriptor, to_pem(identity, password.encode()))
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=password)
+        os.write(descriptor, to_pem(identity))
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
 

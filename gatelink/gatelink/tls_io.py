@@ -1,7 +1,7 @@
 """Drives a non-blocking ``ssl.SSLSocket`` from asyncio, without asyncio's own TLS transport.
 
-That transport costs about 290 KiB a connection, an ``SSLSocket`` under ``add_reader`` about 20 KiB (2,000 connections measured), and only
-an ``SSLSocket`` can end TLS and give back the plain socket, as the legs of a session need.
+That transport costs about 290 KiB a connection, an ``SSLSocket`` under ``add_reader`` about 20 KiB (measured with 2,000
+connections), and only an ``SSLSocket`` can end TLS and give back the plain socket, as the legs of a session need.
 Every function here must be bounded by the caller with ``asyncio.timeout``; errors are LinkError with one clear line.
 """
 

@@ -20,7 +20,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row of the table. ``wanted`` bounds the ratio (None: the figure is only told)."""
+    """One row of the table. ``wanted`` bounds the ratio; without it, or without another's name, it is only told."""
 
     figure: str
     unit: str
@@ -42,7 +42,7 @@ class Result:
     @property
     def ratio(self) -> float:
         """Median of the ratios: noise that hits both of a pair cancels out."""
-        return statistics.median(pair.ours / pair.other if pair.other else float("inf") for pair in self.pairs)
+        return statistics.median(pair.ours / pair.other if pair.other else 0.0 for pair in self.pairs)
 
     @property
     def met(self) -> bool | None:
@@ -65,10 +65,10 @@ def table(results: Sequence[Result]) -> str:
             (
                 result.figure,
                 result.unit,
-                f"{result.ours:.3g}" if result.ours < 1000 else f"{result.ours:.0f}",
-                f"{result.other:.3g}" if result.other < 1000 else f"{result.other:.0f}",
+                _short(result.ours),
+                _short(result.other) if result.other_name else "",
                 result.other_name,
-                f"{result.ratio:.2f}",
+                f"{result.ratio:.2f}" if result.other_name else "",
                 wanted,
                 _VERDICTS[result.met],
             )
@@ -82,6 +82,10 @@ def table(results: Sequence[Result]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def write_json(results: Sequence[Result], path: Path) -> None:
