@@ -151,6 +151,7 @@ def test_connection_is_refused_when_the_address_has_gone_to_another_user(
 
 
 def test_host_is_as_before_when_the_last_session_ended(module_lab: Lab, site: Ground) -> None:
+    site.apply()
     before = snapshot(module_lab.site)
     site.apply(session(1, device(MODBUS)), session(2, device(MODBUS)))
     during = snapshot(module_lab.site)

@@ -14,6 +14,9 @@ No rule says "established, so accept": an established connection is good only wi
 with the next packet, and what conntrack remembers of an ended session opens nothing. Conntrack also puts fragments
 together before they come here, so that ports are always seen.
 
+While there is no session the rules stay, with one that makes the kernel go on following connections: a device that
+sends its answer again before a session is resumed would otherwise get a reset from the SiteManager's own TCP.
+
 Everything in the text that a GateManager chose went through ``ipaddress`` or is an ``int``; names never get in.
 """
 
@@ -137,6 +140,8 @@ def _forward(state: DesiredState, guarded: Sequence[str]) -> list[str]:
     rows.append(f"oifname {_ANY} goto refuse")
     if guarded:
         rows.append(f"iifname {_names(guarded)} drop")
+    if not state.sessions:
+        rows.append("ct state established continue")
     return _base("filter", "forward", "filter - 10", rows)
 
 

@@ -68,7 +68,7 @@ class Daemon:
         local = LocalServer(self._runtime, self._answer)
         watch: Watch | None = None
         try:
-            await self._network.clean_up()
+            await self._network.begin()
             await local.start()
             watch = Watch(self._network, self._report)
             await self._until_stopped(self._work())

@@ -28,9 +28,9 @@ class NetworkState:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._sessions: dict[str, SessionNetwork] = {}
 
-    async def clean_up(self) -> None:
-        """Remove what an earlier run left. Raises NetworkError."""
-        await self._do(self.network.clean_up)
+    async def begin(self) -> None:
+        """Have no session, whatever an earlier run left. Raises NetworkError."""
+        await self._do(lambda: self.network.apply(self._desired({})))
 
     async def add(self, message: OpenSession) -> SessionNetwork:
         """Admit a session and make its network. Raises Refused, NetworkError; then nothing of it is left."""

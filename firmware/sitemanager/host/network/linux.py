@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -79,7 +80,7 @@ class LinuxNetwork:
                 del self._taps[interface]
                 tap.close()
         if not wanted:
-            self._close()
+            self._rest(desired)
             return
         self._load(desired)
         self._turn_on(desired.dev_interfaces)
@@ -106,21 +107,25 @@ class LinuxNetwork:
         for _, tap in self._taps.values():
             tap.close()
         self._taps.clear()
-        for interface in sorted(_interfaces()):
-            if _OURS.fullmatch(interface):
-                programs.ip([f"link delete dev {interface}"])
-        self._close()
+        self._remove_adapters()
+        self._forwarding.restore()
+        # An adapter that somebody else holds open is closed by rules that know no session.
+        programs.nft(ruleset(DesiredState(), ()) if _ours() else no_ruleset())
 
     def _load(self, desired: DesiredState) -> None:
         programs.nft(ruleset(desired, self._forwarding.prepare(desired.dev_interfaces)))
         self._desired = desired
         self._loaded = programs.nft_list(TABLE)
 
-    def _close(self) -> None:
+    def _rest(self, desired: DesiredState) -> None:
+        """No session: no adapter, no forwarding, but rules."""
+        self._remove_adapters()
         self._forwarding.restore()
-        # An adapter that somebody else holds open is closed by rules that know no session.
-        left = any(_OURS.fullmatch(interface) for interface in _interfaces())
-        programs.nft(ruleset(DesiredState(), ()) if left else no_ruleset())
+        programs.nft(ruleset(desired, ()))
+
+    def _remove_adapters(self) -> None:
+        for interface in sorted(_ours()):
+            programs.ip([f"link delete dev {interface}"])
 
     def _turn_on(self, dev_interfaces: tuple[str, ...]) -> None:
         missing = self._forwarding.turn_on(dev_interfaces)
@@ -161,5 +166,10 @@ def _same_segment(one: SessionNetwork, other: SessionNetwork) -> bool:
     return (one.pc, one.gateway, one.prefix_length) == (other.pc, other.gateway, other.prefix_length)
 
 
+def _ours() -> set[str]:
+    return {name for name in _interfaces() if _OURS.fullmatch(name)}
+
+
 def _interfaces() -> set[str]:
-    return {entry.name for entry in Path("/sys/class/net").iterdir()}
+    """Those of this network namespace; /sys may show another one's."""
+    return {name for _, name in socket.if_nameindex()}
