@@ -141,7 +141,7 @@ def test_session_ends_when_the_resumption_is_refused_for_good(tmp_path: Path) ->
             await office.until(lambda: office.routes == {}, "the end")
             await office.until(lambda: "ended:" in office.log, "the note")
             status = await _status(office)
-            assert "you may not reach this" in status.ended[0].detail
+            assert status.ended[0].detail == "the GateManager does not resume it: you may not reach this"
 
     asyncio.run(run())
 
@@ -313,6 +313,22 @@ def test_session_goes_on_when_the_control_connection_is_lost(tmp_path: Path) -> 
     asyncio.run(run())
 
 
+def test_second_connect_is_refused_when_the_first_is_under_way(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            gm.joins = False
+            first = asyncio.ensure_future(_connect(office))
+            await office.until(lambda: office.routes == BOTH, "the adapter")
+            with pytest.raises(InputError, match="press is being connected already"):
+                await _connect(office)
+            await office.ask(DisconnectFrom(target=None), Disconnected)
+            assert office.routes == {}
+            with pytest.raises(Refused, match="disconnected by the user"):
+                await first
+
+    asyncio.run(run())
+
+
 def test_second_connect_says_so_when_connected_already(tmp_path: Path) -> None:
     async def run() -> None:
         async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
@@ -331,7 +347,7 @@ def test_connect_is_refused_when_another_session_leads_to_the_address(tmp_path: 
             gm.appliances = (*gm.appliances, twin)
             await office.ask(GetAppliances(), Appliances)
             await _connect(office)
-            with pytest.raises(InputError, match=r"192\.168\.50\.10 belongs to the session with press \(gl0\)"):
+            with pytest.raises(InputError, match=r"192\.168\.50\.10 belongs to the session with press \(up, gl0\)"):
                 await _connect(office, "saw")
 
     asyncio.run(run())

@@ -104,8 +104,11 @@ def pc(module_lab: Lab) -> Iterator[Pc]:
 
 
 def test_exactly_the_host_routes_are_set_when_a_tunnel_is_opened(pc: Pc) -> None:
+    # As on a PC that forwards for its containers: new adapters would forward, too.
+    pc.place.run(["sysctl", "-q", "-w", "net.ipv4.conf.default.forwarding=1"])
     caller = pc.call(GOOD)
     answer = _answer(caller)
+    pc.place.run(["sysctl", "-q", "-w", "net.ipv4.conf.default.forwarding=0"])
     assert answer == {"type": "tunnel-opened", "interface": "gl0", "warnings": [], "descriptors": 1}
     added = [route for route in pc.routes() if route not in pc.before]
     peer = {"dst": "198.18.0.1", "dev": "gl0", "protocol": "kernel", "scope": "link", "prefsrc": "198.18.0.2"}

@@ -23,7 +23,7 @@ from gatelink.identity import fingerprint_text, key_sha256
 from gatelink.link.leg import end_to_end, open_leg
 from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect, Done, EndSession, SessionEnded
 from gatelink.tls import tunnel_client_context
-from gatelink.tunnel.pump import Counters, EndReason, PumpEnd
+from gatelink.tunnel.pump import EndReason, PumpEnd
 from lm_client.core.local import SessionView, State
 from lm_client.core.refusals import is_final_connect, is_final_end
 from lm_client.exceptions import ServiceError
@@ -63,14 +63,16 @@ class Session:
         self._ends_at: float | None = None
         self._key_sha256 = b""
         self._carrier: Carrier | None = None
-        self._counted = Counters()
+        self._bytes_sent = 0
+        self._bytes_received = 0
+        """Of the carriers before the present one."""
         self._reconnects = 0
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._changes: set[asyncio.Future[None]] = set()
 
     def view(self) -> SessionView:
         """Return the session as it is now."""
-        now = self._carrier.counters if self._carrier else Counters()
+        now = self._carrier.counters if self._carrier else None
         return SessionView(
             session_id=self.session_id,
             appliance_id=self.appliance_id,
@@ -82,9 +84,9 @@ class Session:
             devices=device_views(self.devices),
             since=self._since,
             ends_at=self._ends_at,
-            bytes_sent=self._counted.bytes_sent + now.bytes_sent,
-            bytes_received=self._counted.bytes_received + now.bytes_received,
-            rtt_s=now.rtt_s,
+            bytes_sent=self._bytes_sent + (now.bytes_sent if now else 0),
+            bytes_received=self._bytes_received + (now.bytes_received if now else 0),
+            rtt_s=now.rtt_s if now else None,
             reconnects=self._reconnects,
             key_fingerprint=fingerprint_text(self._key_sha256) if self._key_sha256 else "",
         )
@@ -165,8 +167,9 @@ class Session:
         try:
             leg = await open_leg(gm.way, gm.pin, gm.identity, answer.ticket)
         except Refused as error:
-            # About this ticket; the next attempt has another one.
-            raise LinkError(f"the GateManager did not take the session's ticket: {error}") from None
+            # About this ticket or this session; the next attempt has others.
+            what = "did not take the session's ticket" if error.code == "ticket" else "ended the session"
+            raise LinkError(f"the GateManager {what}: {error}") from None
         return await end_to_end(leg, tunnel_client_context(gm.identity, answer.peer_certificate), server_side=False)
 
     async def _follow(self) -> None:
@@ -247,8 +250,8 @@ class Session:
         self.gone.set()
 
     def _count(self, end: PumpEnd) -> None:
-        self._counted.bytes_sent += end.bytes_sent
-        self._counted.bytes_received += end.bytes_received
+        self._bytes_sent += end.bytes_sent
+        self._bytes_received += end.bytes_received
         self._carrier = None
 
     async def _ask_for_end(self) -> None:
@@ -262,8 +265,8 @@ class Session:
         ended = SessionEnded(
             session_id=self.session_id,
             reason=reason[:_MAX_TEXT_CHARACTERS],
-            bytes_sent=self._counted.bytes_sent,
-            bytes_received=self._counted.bytes_received,
+            bytes_sent=self._bytes_sent,
+            bytes_received=self._bytes_received,
         )
         self._around.gm.tell(ended)
 

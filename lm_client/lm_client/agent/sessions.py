@@ -151,11 +151,14 @@ class Sessions:
 
     def _check_overlap(self, target: Target[ApplianceView]) -> None:
         """Two sessions cannot lead to the same address; say which one is in the way before anybody is asked."""
+        for session in self._live:
+            if session.appliance_id == target.appliance.appliance_id and session.state == "connecting":
+                raise InputError(f"{session.name} is being connected already: wait for it, or interrupt it")
         wanted = _device_ids(target)
         addresses = {device.address for device in target.appliance.devices if device.device_id in wanted}
         for session in self._live:
             if taken := sorted(addresses.intersection(device.address for device in session.devices)):
-                where = f"the session with {session.name} ({session.wiring.interface or session.state})"
+                where = f"the session with {session.name} ({session.state}, {session.wiring.interface or 'no adapter'})"
                 raise InputError(f"{taken[0]} belongs to {where} already: `lm disconnect {session.name}` first")
 
     def _named(self, text: str) -> list[Session]:
