@@ -34,7 +34,8 @@ def check_name(name: str, what: str) -> str:
     for character in normal:
         if not (character.isalnum() or character in _PUNCTUATION):
             raise InputError(
-                f"the name of {what} holds {character!r}; allowed are letters, digits and {''.join(sorted(_PUNCTUATION))!r}"
+                f"the name of {what} holds {character!r}; "
+                f"letters, digits and {''.join(sorted(_PUNCTUATION))!r} are allowed"
             )
     if not normal[0].isalnum() or normal[-1] == " ":
         raise InputError(

@@ -1,4 +1,4 @@
-"""A whole GateManager on loopback, in this process, and parties that speak to it with the library's own dialling half."""
+"""A whole GateManager on loopback, in this process, and parties that speak to it with the library's dialling half."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
+from sqlalchemy.orm import Session
 
 from gatelink import messages
 from gatelink.claims import Claim, fingerprint_of, parse_claim
@@ -37,7 +38,6 @@ from gm_server.database.revisions import upgrade
 from gm_server.directory import DataDirectory
 from gm_server.enrolment.claims import Sender, create_claim, create_invitation
 from gm_server.service.server import Server
-from sqlalchemy.orm import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -284,8 +284,7 @@ async def running_gm(path: Path, limits: Limits | None = None, **changes: Any) -
     """A new GateManager that runs until the end of the block."""
     if limits is not None:
         changes["limits"] = limits
-    directory = DataDirectory(path) if path.exists() else make_directory(path, **changes)
-    gm = RunningGm(directory, Clock())
+    gm = RunningGm(make_directory(path, **changes), Clock())
     await gm.server.start()
     try:
         yield gm
@@ -312,5 +311,5 @@ async def connected_plant(path: Path, **changes: Any) -> AsyncIterator[tuple[Run
 async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
     """Let the loop run until something is so."""
     async with asyncio.timeout(deadline_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of tests
             await asyncio.sleep(0.01)

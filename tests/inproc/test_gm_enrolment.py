@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from gatelink import messages
 from gatelink.claims import Claim
 from gatelink.exceptions import PinMismatch, ProofError, Refused
@@ -25,10 +29,6 @@ from gm_server.config import Limits
 from gm_server.database.tables import Claim as ClaimRecord
 from gm_server.database.tables import User as UserRecord
 from gm_server.enrolment.claims import revoke_claim
-from msgspec.structs import replace
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from inproc.gm_running import PASSWORD, Appliance, RunningGm, User, running_gm, until
 
 
@@ -254,7 +254,10 @@ def test_pinned_party_follows_when_the_certificate_is_renewed_while_serving(tmp_
 
             before = gm.pin
             for _ in range(2):
-                assert await asyncio.to_thread(run, ["--data", str(gm.directory.path), "certificate", "renew", "--yes"]) == 0
+                assert (
+                    await asyncio.to_thread(run, ["--data", str(gm.directory.path), "certificate", "renew", "--yes"])
+                    == 0
+                )
             assert gm.pin.serial != before.serial
             hello, presented = await ask_hello(gm.endpoint)
             assert presented == gm.pin.certificate
@@ -263,8 +266,8 @@ def test_pinned_party_follows_when_the_certificate_is_renewed_while_serving(tmp_
             contact = await connect_pinned(gm.endpoint, enrolment.pin, ALPN_CONTROL, enrolment.identity)
             assert contact.pin == Pin(gm.pin.certificate, "succession")
             contact.close()
+            other = Pin(enrolment.identity.certificate, "proof")
             with pytest.raises(PinMismatch):
-                other = Pin(enrolment.identity.certificate, "proof")
                 await connect_pinned(gm.endpoint, other, ALPN_CONTROL, enrolment.identity)
 
     asyncio.run(scenario())

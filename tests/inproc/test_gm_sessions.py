@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
+
 from gatelink import messages
 from gatelink.exceptions import LinkError, Refused
 from gatelink.wire import TICKET_LIFETIME_S
@@ -18,8 +20,6 @@ from gm_server.accounts.users import disable_user, remove_user
 from gm_server.appliances.devices import add_services, remove_device, remove_service
 from gm_server.appliances.registry import remove_appliance, revoke_appliance
 from gm_server.database.tables import SessionRecord
-from sqlalchemy.orm import Session
-
 from inproc.gm_running import Appliance, RunningGm, User, connected_plant, open_session, until
 
 
@@ -113,7 +113,9 @@ Ending = Callable[[Session, str], Any]
     ],
     ids=["grant", "user disabled", "user removed", "appliance revoked", "appliance removed", "device", "service"],
 )
-def test_session_ends_within_two_seconds_when_what_allowed_it_is_gone(tmp_path: Path, ending: Ending, code: str) -> None:
+def test_session_ends_within_two_seconds_when_what_allowed_it_is_gone(
+    tmp_path: Path, ending: Ending, code: str
+) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
             grant = gm.grant()
@@ -283,7 +285,9 @@ def test_user_is_told_when_the_appliance_refuses_the_session(tmp_path: Path) -> 
         async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
             gm.grant()
             connected = await user.ask_for(appliance)
-            refusal = messages.SessionRefused(session_id=connected.session_id, code="locked", text="locked at the machine")
+            refusal = messages.SessionRefused(
+                session_id=connected.session_id, code="locked", text="locked at the machine"
+            )
             await appliance.say(refusal)
             end = await user.hear_kind(messages.EndSession)
             assert (end.code, end.reason) == ("locked", "locked at the machine")

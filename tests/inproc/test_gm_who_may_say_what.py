@@ -1,4 +1,4 @@
-"""Every message as every kind of peer, before and after the login: what is not allowed is refused, nothing else happens."""
+"""Every message as every kind of peer, before and after the login: what is not allowed is refused, and does nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from gatelink import messages
 from gatelink.exceptions import LinkError
 from gatelink.link.contact import connect_pinned, first_contact
 from gatelink.tls_io import Conversation, drive
 from gatelink.wire import ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
+from inproc.gm_running import Appliance, Party, RunningGm, User, connected_plant
 from vectors.samples import SAMPLES
 
-from inproc.gm_running import Appliance, Party, RunningGm, User, connected_plant
-
-_ANY = messages.Vocabulary(
+_ANY: messages.Vocabulary[messages.Message] = messages.Vocabulary(
     messages.Welcome
     | messages.Refusal
     | messages.EnrolProof

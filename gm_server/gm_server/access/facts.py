@@ -23,7 +23,7 @@ class Facts(msgspec.Struct, frozen=True):
     user_certificates: frozenset[bytes]
     """SHA-256 of every certificate of those users that is not revoked."""
     appliances: dict[str, Appliance]
-    """By id; each that is not removed."""
+    """By id; each that is neither removed nor revoked."""
 
 
 def load_facts(session: Session, user_ids: Collection[str], appliance_ids: Collection[str] | None = None) -> Facts:
@@ -68,13 +68,12 @@ def _load_grants(session: Session, user_ids: Collection[str]) -> dict[str, tuple
 
 def _load_appliances(session: Session, appliance_ids: Collection[str] | None) -> dict[str, Appliance]:
     row = tables.Appliance
-    query = select(row.id, Domain.path, row.name, row.state, row.certificate).join(Domain, Domain.id == row.domain_id)
+    query = select(row.id, Domain.path, row.name, row.certificate).join(Domain, Domain.id == row.domain_id)
+    query = query.where(row.state != "revoked")
     if appliance_ids is not None:
         query = query.where(row.id.in_(appliance_ids))
     devices = devices_by_appliance(session, None if appliance_ids is None else list(appliance_ids))
     return {
-        appliance_id: Appliance(
-            appliance_id, path, name, certificate if state == "active" else None, devices.get(appliance_id, ())
-        )
-        for appliance_id, path, name, state, certificate in session.execute(query)
+        appliance_id: Appliance(appliance_id, path, name, certificate, devices.get(appliance_id, ()))
+        for appliance_id, path, name, certificate in session.execute(query)
     }

@@ -47,7 +47,7 @@ class Appliance(msgspec.Struct, frozen=True):
     domain: str
     name: str
     certificate: bytes | None
-    """None until it is enrolled, and once it is revoked."""
+    """None until it is enrolled."""
     devices: tuple[DeviceAccess, ...]
 
 

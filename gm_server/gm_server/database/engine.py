@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -75,7 +75,10 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
+        except DBAPIError as error:
+            # Broken rules of the schema and mistakes in a statement are faults of ours: they pass.
+            if isinstance(error, IntegrityError | ProgrammingError | DataError):
+                raise
             raise DatabaseError(f"the database {self._path} cannot be used: {error.orig}") from None
 
 

@@ -33,15 +33,15 @@ def check_is_newest(database: Database) -> None:
 
 def upgrade(database: Database) -> bool:
     """Run the migrations that are missing, in one transaction; return whether there were any."""
-    # Alembic is slow to import, and only this needs it.
-    from alembic import command
-    from alembic.config import Config
-
     with database.connection() as connection:
         revision = _current(connection)
         _refuse_newer(revision)
         if revision == KNOWN[-1]:
             return False
+        # Slow to import, and needed once in a database's life.
+        from alembic import command
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations").replace("%", "%%"))
         config.attributes["connection"] = connection

@@ -79,7 +79,10 @@ class Door:
 
     def open(self, listeners: Sequence[socket.socket]) -> None:
         """Begin to accept; the listeners are ours now."""
-        self._acceptor = Acceptor(listeners, self._on_connection, self._places.opens_at, self._on_shortage)
+        places = self._places
+        self._acceptor = Acceptor(
+            listeners, self._on_connection, places.opens_at, lambda: places.is_full, self._on_shortage
+        )
 
     async def close(self) -> None:
         """Stop accepting, and drop everybody who is not logged in."""

@@ -56,12 +56,14 @@ class Acceptor:
         listeners: Sequence[socket.socket],
         on_connection: Callable[[socket.socket, str], None],
         opens_at: Callable[[float], float],
+        is_full: Callable[[], bool],
         on_shortage: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listeners = listeners
         self._on_connection = on_connection
         self._opens_at = opens_at
+        self._is_full = is_full
         self._on_shortage = on_shortage
         self._paused: asyncio.TimerHandle | None = None
         self._watch()
@@ -99,6 +101,9 @@ class Acceptor:
                 continue
             connection.setblocking(False)
             self._on_connection(connection, str(address[0]))
+            if self._is_full():
+                # Somebody had to make room: the next one comes from another port, if one waits there.
+                return
 
     def _pause(self, delay_s: float) -> None:
         self._unwatch()
@@ -106,6 +111,8 @@ class Acceptor:
 
     def _resume(self) -> None:
         self._unwatch()
+        # The first one to be watched is the first one to be told: in turn, so that no port goes short.
+        self._listeners = (*self._listeners[1:], *self._listeners[:1])
         self._watch()
 
     def _watch(self) -> None:

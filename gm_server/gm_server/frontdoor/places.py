@@ -27,19 +27,24 @@ class Place:
 class Places:
     """``total`` places, at most ``per_group`` for one address."""
 
-    def __init__(self, total: int, per_group: int, grace_s: float = GRACE_S) -> None:
+    def __init__(self, total: int, per_group: int, grace_s: float | None = None) -> None:
         self._total = total
         self._per_group = min(per_group, total)
-        self._grace_s = grace_s
+        self._grace_s = GRACE_S if grace_s is None else grace_s
         self._groups: dict[str, dict[Place, None]] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a newcomer takes somebody else's place."""
+        return self._count >= self._total
+
     def opens_at(self, now: float) -> float:
         """Return when a newcomer of any address can be admitted: ``now``, or when the next victim had its grace."""
-        if self._count < self._total:
+        if not self.is_full:
             return now
         return max(now, self._longest_waiting(self._biggest_group()).since + self._grace_s)
 
@@ -50,7 +55,7 @@ class Places:
         victim = None
         if len(present) >= self._per_group:
             victim = self._longest_waiting(present)
-        elif self._count >= self._total:
+        elif self.is_full:
             victim = self._longest_waiting(self._biggest_group())
         if victim is not None:
             if now - victim.since < self._grace_s:

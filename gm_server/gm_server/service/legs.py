@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from gatelink.exceptions import GatelinkError
+from gatelink.frames import encode_frame
 from gatelink.identity import certificate_sha256
-from gatelink.messages import RELAY_TO_GM, RelayJoined
+from gatelink.messages import RELAY_TO_GM, Refusal, RelayJoined, encode
 from gatelink.tls_io import Conversation
 from gatelink.wire import HANDSHAKE_TIMEOUT_S, LOGIN_TIMEOUT_S
 from gm_server.access.tickets import Side
@@ -104,12 +106,16 @@ class Legs:
             user.tls.close()
             appliance.tls.close()
 
-    def _drop(self, session_id: str) -> None:
-        """The session ended: its waiting leg goes."""
+    def _drop(self, session_id: str, code: str, reason: str) -> None:
+        """The session ended: its waiting leg goes, and is told why (this may come before the control connection's)."""
         waiting = self._waiting.pop(session_id, None)
         if waiting is not None:
+            tls = waiting[1].tls
             self._unwatch(waiting[1])
-            waiting[1].tls.close()
+            with contextlib.suppress(OSError):
+                # Nothing was sent on this leg yet: so little fits into its buffer.
+                tls.send(encode_frame(encode(Refusal(code=code, text=reason[:512]))))
+            tls.close()
 
     @staticmethod
     def _unwatch(conversation: Conversation) -> None:

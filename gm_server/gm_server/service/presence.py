@@ -9,10 +9,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from gatelink.exceptions import GatelinkError
 from gm_server.appliances.registry import Presence, note_presence
 from gm_server.database.store import Store
 from gm_server.enrolment.redeem import wipe_used_claims
+from gm_server.exceptions import DatabaseError
 
 from .appliance_peer import AppliancePeer
 
@@ -47,7 +47,7 @@ class PresenceLog:
             return
         try:
             await self._store.note(_write, list(pending.values()))
-        except GatelinkError as error:
+        except DatabaseError as error:
             self._pending = {**pending, **self._pending}
             _log.error("cannot remember who was here: %s", error)
 

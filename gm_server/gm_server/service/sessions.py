@@ -59,8 +59,8 @@ class Sessions:
         self._ticket_lifetime_s = ticket_lifetime_s
         self.live = LiveSessions()
         self.tickets = TicketBox(ticket_lifetime_s)
-        self.on_end: Callable[[str], None] = lambda _session_id: None
-        """Told of every end: legs that wait for their other one are dropped."""
+        self.on_end: Callable[[str, str, str], None] = lambda _session_id, _code, _reason: None
+        """Told of every end, its code and reason: legs that wait for their other one are dropped."""
         self._closing: dict[str, tuple[Session, str, str]] = {}
         """Ended while the relay carried them: their last byte counts are still to come."""
         self._notes: set[asyncio.Task[None]] = set()
@@ -258,7 +258,7 @@ class Sessions:
     def _undo(self, session: Session, code: str, reason: str) -> None:
         self._tunnels.release(session.tunnel)
         self.tickets.forget(session.session_id)
-        self.on_end(session.session_id)
+        self.on_end(session.session_id, code, reason)
         message = EndSession(session_id=session.session_id, code=code, reason=reason)
         gateway, user = self._gateway_of(session), self._peers.user(session.user_certificate_sha256)
         if gateway is not None:

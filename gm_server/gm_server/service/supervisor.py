@@ -48,7 +48,7 @@ class Supervisor:
                 if await self._store.changed() or self._clock() >= self._next_at:
                     await self.decide()
                 self._blind_since = None
-            except GatelinkError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, rights are not known: the time to the end runs
                 self._store.touch()
                 self._be_blind(error)
             await asyncio.sleep(TICK_S)
@@ -92,11 +92,11 @@ class Supervisor:
                 return math.inf if rights.changes_at is None else rights.changes_at
         return math.inf
 
-    def _be_blind(self, error: GatelinkError) -> None:
+    def _be_blind(self, error: Exception) -> None:
         now = asyncio.get_running_loop().time()
         if self._blind_since is None:
             self._blind_since = now
-            _log.error("rights cannot be decided: %s", error)
+            _log.error("rights cannot be decided: %s", error, exc_info=not isinstance(error, GatelinkError))
         elif now - self._blind_since > BLIND_S:
             for session in self._sessions.live:
                 self._sessions.end(session.session_id, "failed", "the GateManager cannot read its records")
