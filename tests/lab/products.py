@@ -64,6 +64,15 @@ class GateManager:
         wanted = addresses or (GM_ADDRESS,)
         self.run("init", "--name", "acme", *(word for address in wanted for word in ("--address", address)))
 
+    def configure(self, key: str, value: str | float | Sequence[str]) -> None:
+        """Change one setting of `config.toml`; it holds from the next start on."""
+        path = self.data / "config.toml"
+        rows = path.read_text().splitlines()
+        position = next(number for number, row in enumerate(rows) if row.startswith(f"{key} = "))
+        end = position if rows[position] != f"{key} = [" else rows.index("]", position)
+        rows[position : end + 1] = [f"{key} = {json.dumps(value)}"]
+        path.write_text("\n".join([*rows, ""]))
+
     def start(self, env: dict[str, str] | None = None) -> Process:
         """Serve, and wait until it does."""
         environment = {"PYTHONUNBUFFERED": "1", **self.environment, **(env or {})}
@@ -175,6 +184,10 @@ class LinkManager:
             argv, check=check, stdin_text=stdin_text, env=self.environment, user=self.user, timeout_s=timeout_s
         )
 
+    def begin(self, *arguments: str) -> Process:
+        """Start an engineer's command without waiting for its end."""
+        return self.place.start([str(_BIN / "lm"), *arguments], name="lm", env=self.environment, user=self.user)
+
     def ask(self, *arguments: str) -> Any:
         """Run a command with `--json` and return what it says."""
         return json.loads(self.run(*arguments, "--json").stdout)
@@ -237,8 +250,9 @@ class System:
         self.plc.wait_for_line("PLC listens")
 
     def start_gm(self) -> None:
-        """A GM that knows a domain and a user."""
-        self.gm.init()
+        """A GM that knows a domain and a user; made first, if nobody has made it already."""
+        if not self.gm.data.exists():
+            self.gm.init()
         self.gm.start()
         self.gm.run("domains", "add", "acme")
         self.gm.run("domains", "add", DOMAIN)

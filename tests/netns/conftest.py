@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from lab import Lab, MissingRights
+from lab.products import System
 
 _LOG_LINES = 60
 
@@ -53,8 +54,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         for found in item.funcargs.values():
-            if isinstance(found, Lab):
-                report.sections += _logs(found)
+            if isinstance(found, System):
+                report.sections.append(("agent in pc", "\n".join(found.lm.log.splitlines()[-_LOG_LINES:])))
+            if isinstance(found, Lab | System):
+                report.sections += _logs(found if isinstance(found, Lab) else found.lab)
     return report
 
 
