@@ -1,4 +1,4 @@
-"""Names that people give, paths made of them, and the ids that the GateManager gives. Checks what people type.
+"""Names that people give, paths made of them, device addresses, free text. Checks what people type; no I/O.
 
 A name is one level of a path, so it holds no ``/``; letters of every language are allowed, what could hide in a log or
 a table (control characters, outer spaces) is not. A path is ``domain/.../name``.
@@ -7,9 +7,8 @@ a table (control characters, outer spaces) is not. A path is ``domain/.../name``
 from __future__ import annotations
 
 import ipaddress
-import secrets
 import unicodedata
-from typing import Final, Literal
+from typing import Final
 
 from gatelink.exceptions import InputError
 
@@ -17,13 +16,6 @@ MAX_NAME_CHARACTERS: Final = 63
 MAX_DEPTH: Final = 8
 """Of the domain tree: a whole path stays within the 512 characters of the messages."""
 _PUNCTUATION: Final = frozenset(" ._-@+()#&',")
-
-IdKind = Literal["dom", "sm", "dev", "svc", "usr", "crt", "grt", "clm", "wai", "ses"]
-
-
-def new_id(kind: IdKind) -> str:
-    """Return a fresh id: its kind and 64 random bits. Ids are no secrets."""
-    return f"{kind}-{secrets.token_hex(8)}"
 
 
 def check_name(name: str, what: str) -> str:

@@ -19,6 +19,7 @@ from gm_server.access.history import list_history
 from gm_server.accounts.users import disable_user, remove_user
 from gm_server.appliances.devices import add_services, remove_device, remove_service
 from gm_server.appliances.registry import remove_appliance, revoke_appliance
+from gm_server.config import Limits
 from gm_server.database.tables import SessionRecord
 from inproc.gm_running import Appliance, RunningGm, User, connected_plant, open_session, until
 
@@ -332,5 +333,40 @@ def test_another_users_session_cannot_be_resumed_or_ended(tmp_path: Path) -> Non
             assert gm.server.sessions.live.get(session.session_id) is not None
             session.close()
             eve.close()
+
+    asyncio.run(scenario())
+
+
+def test_user_has_so_many_sessions_and_no_more(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm", limits=Limits(sessions_per_user=2)) as (gm, appliance, user):
+            gm.grant()
+            for _ in range(2):
+                assert isinstance(await user.ask_for(appliance), messages.Connected)
+            assert (await user.ask_for(appliance)).code == "too-many"
+
+    asyncio.run(scenario())
+
+
+def test_tunnels_of_live_sessions_are_different(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm", tunnel_network="10.99.0.0/28") as (gm, appliance, user):
+            gm.grant()
+            tunnels = {(await user.ask_for(appliance)).tunnel.pc for _ in range(4)}
+            assert tunnels == {"10.99.0.2", "10.99.0.6", "10.99.0.10", "10.99.0.14"}
+            assert (await user.ask_for(appliance)).code == "busy"
+
+    asyncio.run(scenario())
+
+
+def test_requests_beyond_a_few_at_a_time_are_refused_and_none_is_lost(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (_, _appliance, user):
+            for number in range(50):
+                await user.say(messages.ListAppliances(request_id=number))
+            answers = [await user.hear() for _ in range(50)]
+            assert sorted(answer.request_id for answer in answers) == list(range(50))
+            assert {type(answer) for answer in answers} <= {messages.ApplianceList, messages.Refusal}
+            assert {answer.code for answer in answers if isinstance(answer, messages.Refusal)} <= {"busy"}
 
     asyncio.run(scenario())

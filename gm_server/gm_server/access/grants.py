@@ -15,7 +15,8 @@ from gm_server.appliances.domains import get_domain
 from gm_server.appliances.registry import get_appliance, path_of
 from gm_server.database.tables import Appliance, Device, Domain, Grant, GrantService, Service, User
 from gm_server.exceptions import NotFound
-from gm_server.names import check_text, new_id
+from gm_server.ids import new_id
+from gm_server.names import check_text
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from gatelink.identity import certificate_sha256, key_sha256
 from gm_server.appliances.domains import get_domain
 from gm_server.database.tables import Claim, Domain, User, UserCertificate
 from gm_server.exceptions import Conflict, NotFound
-from gm_server.names import check_name, new_id
+from gm_server.ids import new_id
+from gm_server.names import check_name
 
 
 class Account(msgspec.Struct, frozen=True):

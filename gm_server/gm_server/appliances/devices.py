@@ -17,7 +17,8 @@ from gatelink.messages import DeviceAccess
 from gatelink.messages import Service as Ports
 from gm_server.database.tables import Appliance, Device, Service
 from gm_server.exceptions import Conflict, NotFound
-from gm_server.names import check_device_address, check_name, new_id, split_path
+from gm_server.ids import new_id
+from gm_server.names import check_device_address, check_name, split_path
 
 from .registry import get_appliance
 

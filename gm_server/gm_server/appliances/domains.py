@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from gm_server.database.tables import Appliance, Domain, User
 from gm_server.exceptions import Conflict, NotFound
-from gm_server.names import check_path, new_id
+from gm_server.ids import new_id
+from gm_server.names import check_path
 
 
 def add_domain(session: Session, path: str, now: float) -> Domain:

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from gm_server.database.tables import Appliance, Claim, Domain
 from gm_server.exceptions import Conflict, NotFound
-from gm_server.names import check_name, new_id, split_path
+from gm_server.ids import new_id
+from gm_server.names import check_name, split_path
 
 from .domains import get_domain
 

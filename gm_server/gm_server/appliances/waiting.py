@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from gatelink.exceptions import Refused
 from gm_server.database.tables import Appliance, WaitingAppliance
 from gm_server.exceptions import Conflict, NotFound
-from gm_server.names import new_id, printable
+from gm_server.ids import new_id
+from gm_server.names import printable
 
 from .registry import add_appliance
 

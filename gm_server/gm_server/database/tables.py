@@ -1,4 +1,4 @@
-"""Every table, with the rules that must hold in it. Times are Unix seconds; ids are given by ``names.new_id``."""
+"""Every table, with the rules that must hold in it. Times are Unix seconds; ids are given by ``ids.new_id``."""
 
 from __future__ import annotations
 

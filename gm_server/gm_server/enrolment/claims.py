@@ -19,7 +19,7 @@ from gatelink.proofs import proof_key
 from gatelink.wire import SECRET_BYTES
 from gm_server.database.tables import Appliance, Claim, User
 from gm_server.exceptions import Conflict, NotFound
-from gm_server.names import new_id
+from gm_server.ids import new_id
 
 
 class Sender(msgspec.Struct, frozen=True):

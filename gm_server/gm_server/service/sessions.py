@@ -19,7 +19,8 @@ from gm_server.access.rights import Appliance, Rights, decide
 from gm_server.access.tickets import TicketBox
 from gm_server.access.tunnels import TunnelPool
 from gm_server.database.store import Store
-from gm_server.names import new_id, printable
+from gm_server.ids import new_id
+from gm_server.names import printable
 from gm_server.relay.pool import RelayEnd
 
 from .appliance_peer import AppliancePeer

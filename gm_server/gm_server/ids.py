@@ -1,0 +1,13 @@
+"""The ids that the GateManager gives. They name things and are no secrets."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal
+
+IdKind = Literal["dom", "sm", "dev", "svc", "usr", "crt", "grt", "clm", "wai", "ses"]
+
+
+def new_id(kind: IdKind) -> str:
+    """Return a fresh id: its kind and 64 random bits."""
+    return f"{kind}-{secrets.token_hex(8)}"
