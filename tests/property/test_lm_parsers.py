@@ -36,10 +36,10 @@ ADDRESSES = st.sampled_from(
 REQUESTS = st.fixed_dictionaries(
     {"type": st.sampled_from(["open-tunnel", "change-routes", "close-tunnel", "x"])},
     optional={
-        "label": st.text(max_size=5),
+        "label": st.sampled_from(["", "press"]) | st.text(max_size=5),
         "pc": ADDRESSES,
         "gateway": ADDRESSES,
-        "prefix_length": st.integers(),
+        "prefix_length": st.integers(20, 33) | st.integers(-(2**63), 2**64 - 1),
         "mtu_bytes": st.integers(0, 10000),
         "devices": st.lists(ADDRESSES, max_size=4),
         "keep_clear": st.lists(ADDRESSES, max_size=4),
