@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from gatelink.exceptions import LinkError, Refused, TrustError
+from gatelink.exceptions import LinkError, PinMismatch, Refused, TrustError
 from gatelink.identity import Identity
 from gatelink.link.endpoints import Endpoint, endpoints
 from gatelink.link.keeper import Keeper, KeeperSettings
@@ -85,7 +85,11 @@ class Control:
             context = tunnel_server_context(self.identity, message.peer_certificate)
         except (ssl.SSLError, ValueError):
             raise TrustError("the certificate of the far end, as the GateManager announced it, is damaged") from None
-        leg = await open_leg(way, self.keeper.pin, self.identity, message.ticket)
+        try:
+            leg = await open_leg(way, self.keeper.pin, self.identity, message.ticket)
+        except PinMismatch as error:
+            self.keeper.note_alarm(way, error.presented)
+            raise
         return await end_to_end(leg, context, server_side=True)
 
     def ways(self) -> tuple[Endpoint, ...]:

@@ -107,6 +107,14 @@ class Keeper(Generic[M]):
         self._login.channel.send(message)
         return True
 
+    def note_alarm(self, way: Endpoint, presented: bytes) -> None:
+        """Remember, boundedly, whom we met in between: the GM is told at the next good login."""
+        with contextlib.suppress(GatelinkError):
+            digest = key_sha256(presented)
+            alarm = PinAlarm(way.route, serial_text(presented)[:64], digest, time.time())
+            if len(self._alarms) < MAX_ALARMS:
+                self._alarms.setdefault((way.address, way.port, digest), alarm)
+
     async def run(self) -> None:
         """Keep the connection until cancelled. Raises Refused if the GM said a final no."""
         backoff = Backoff(random.uniform, self._settings.backoff_first_s, self._settings.backoff_longest_s)
@@ -148,16 +156,8 @@ class Keeper(Generic[M]):
         try:
             return await connect_pinned(way, self._pin, ALPN_CONTROL, self._identity)
         except PinMismatch as error:
-            self._note_alarm(way, error.presented)
+            self.note_alarm(way, error.presented)
             raise
-
-    def _note_alarm(self, way: Endpoint, presented: bytes) -> None:
-        """Remember, boundedly, whom we met in between: the GM is told at the next good login."""
-        with contextlib.suppress(GatelinkError):
-            digest = key_sha256(presented)
-            alarm = PinAlarm(way.route, serial_text(presented)[:64], digest, time.time())
-            if len(self._alarms) < MAX_ALARMS:
-                self._alarms.setdefault((way.address, way.port, digest), alarm)
 
     def _use(self, login: _Login[M]) -> None:
         before, self._login = self._login, login

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from gatelink.exceptions import GatelinkError, InputError, LinkError, ProtocolError, Refused
+from gatelink.exceptions import GatelinkError, InputError, LinkError, PinMismatch, ProtocolError, Refused
 from gatelink.identity import Identity
 from gatelink.link.endpoints import Endpoint, Proxy, check_address, endpoints
 from gatelink.link.keeper import Keeper, KeeperSettings
+from gatelink.link.leg import open_leg
 from gatelink.messages import (
     GM_TO_USER,
     ApplianceList,
@@ -155,6 +157,17 @@ class GateManager:
             Connected,
             adopt,
         )
+
+    async def open_leg(self, ticket: bytes) -> socket.socket:
+        """Open our leg of a session by the way in use. Raises Refused, LinkError, PinMismatch: the GM will be told."""
+        way = self.way
+        if way is None:
+            raise LinkError("the connection to the GateManager was lost meanwhile")
+        try:
+            return await open_leg(way, self.pin, self.identity, ticket)
+        except PinMismatch as error:
+            self._keeper.note_alarm(way, error.presented)
+            raise
 
     async def request(
         self, make: Callable[[int], Message], kind: type[R], adopt: Callable[[R], None] | None = None

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from gatelink.backoff import Backoff
 from gatelink.exceptions import GatelinkError, LinkError, PeerChanged, Refused
 from gatelink.identity import fingerprint_text, key_sha256
-from gatelink.link.leg import end_to_end, open_leg
+from gatelink.link.leg import end_to_end
 from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect, Done, EndSession, SessionEnded
 from gatelink.tls import tunnel_client_context
 from gatelink.tunnel.pump import EndReason, PumpEnd
@@ -162,10 +162,8 @@ class Session:
 
     async def _open_line(self, answer: Connected) -> ssl.SSLSocket:
         gm = self._around.gm
-        if gm.way is None:
-            raise LinkError("the connection to the GateManager was lost meanwhile")
         try:
-            leg = await open_leg(gm.way, gm.pin, gm.identity, answer.ticket)
+            leg = await gm.open_leg(answer.ticket)
         except Refused as error:
             # About this ticket or this session; the next attempt has others.
             what = "did not take the session's ticket" if error.code == "ticket" else "ended the session"
