@@ -61,7 +61,7 @@ def _template() -> DataDirectory:
     directory = DataDirectory(Path(tempfile.mkdtemp(prefix="gatelink-gm-template-")))
     settings = Config(name="test", addresses=("127.0.0.1",), listen=("127.0.0.1:0",))
     directory.make(settings, datetime.datetime.now(datetime.UTC))
-    database = Database(directory.database_path)
+    database = Database(directory.database_path, create=True)
     upgrade(database)
     database.close()
     directory.finish(settings)

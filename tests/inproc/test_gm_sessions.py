@@ -163,6 +163,8 @@ def test_session_ends_by_itself_when_its_grant_is_over(tmp_path: Path) -> None:
             assert session.opened.ends_at == pytest.approx(gm.clock() + 3600, abs=5)
             gm.clock.ahead_s = 3599
             await gm.server.supervisor.decide()
+            await gm.server.store.changed()
+            # From here on nothing but the time can make the supervisor decide again.
             assert gm.server.sessions.live.get(session.session_id) is not None
             gm.clock.ahead_s = 3601
             async with asyncio.timeout(2):

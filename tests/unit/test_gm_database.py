@@ -28,7 +28,7 @@ from gm_server.exceptions import DatabaseError
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "gm.sqlite3")
+    database = Database(tmp_path / "gm.sqlite3", create=True)
     upgrade(database)
     yield database
     database.close()
@@ -58,7 +58,7 @@ def test_every_migration_is_known() -> None:
 
 
 def test_upgrade_is_done_once(tmp_path: Path) -> None:
-    database = Database(tmp_path / "gm.sqlite3")
+    database = Database(tmp_path / "gm.sqlite3", create=True)
     assert current(database) is None
     with pytest.raises(DatabaseError, match="gm database upgrade"):
         check_is_newest(database)
@@ -159,7 +159,7 @@ def test_nothing_is_left_when_a_transaction_fails(database: Database) -> None:
 
 
 def test_changes_of_others_are_noticed_and_ones_own_are_not(tmp_path: Path, database: Database) -> None:
-    other = Database(tmp_path / "gm.sqlite3")
+    other = Database(tmp_path / "gm.sqlite3", create=True)
     before = database.foreign_changes()
     with database.write() as session:
         _plant(session)
@@ -175,7 +175,7 @@ def test_store_works_in_one_thread_beside_the_loop(tmp_path: Path) -> None:
         return threading.get_ident()
 
     async def scenario() -> None:
-        database = Database(tmp_path / "gm.sqlite3")
+        database = Database(tmp_path / "gm.sqlite3", create=True)
         upgrade(database)
         store = Store(database)
         threads = {await store.read(thread) for _ in range(3)} | {await store.write(thread)}
@@ -194,8 +194,14 @@ def test_store_works_in_one_thread_beside_the_loop(tmp_path: Path) -> None:
 
 def test_one_clear_line_when_the_file_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "gm.sqlite3").write_bytes(b"nonsense" * 1000)
-    database = Database(tmp_path / "gm.sqlite3")
+    database = Database(tmp_path / "gm.sqlite3", create=True)
     with pytest.raises(DatabaseError, match="cannot be used"):
         current(database)
     database.close()
     assert os.path.exists(tmp_path / "gm.sqlite3")  # noqa: PTH110 - kept for a backup's sake
+
+
+def test_missing_database_is_not_made_anew(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="restore it from a backup"):
+        Database(tmp_path / "gm.sqlite3")
+    assert list(tmp_path.iterdir()) == []

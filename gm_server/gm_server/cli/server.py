@@ -38,7 +38,7 @@ def init(place: Place, name: str, addresses: tuple[str, ...], listen: tuple[str,
     from gm_server.database.revisions import upgrade
 
     directory.make(settings, datetime.datetime.now(datetime.UTC))
-    database = Database(directory.database_path)
+    database = Database(directory.database_path, create=True)
     try:
         upgrade(database)
     finally:

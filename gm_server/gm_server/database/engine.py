@@ -26,9 +26,12 @@ _BUSY_TIMEOUT_MS: Final = 10_000
 class Database:
     """One connection. Usable from any thread, by one at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, create: bool = False) -> None:
         self._path = path
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600))
+        except FileNotFoundError:
+            raise DatabaseError(f"the database {path} is missing: restore it from a backup") from None
         self._engine = create_engine(
             f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
         )

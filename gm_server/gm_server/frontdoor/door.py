@@ -141,7 +141,7 @@ class Door:
                 host, visitor = served
                 await host(visitor)
         except TimeoutError:
-            self._strangers.note("timeout", address, f"was not done within {HANDSHAKE_TIMEOUT_S:.0f} s")
+            self._strangers.note("timeout", address, "took too long")
         except (GatelinkError, OSError) as error:
             self._strangers.note(_kind(error), address, _text(error))
 

@@ -74,8 +74,8 @@ class Server:
         listeners = open_listeners(config.listeners)
         self.addresses = tuple(listener.getsockname()[:2] for listener in listeners)
         try:
-            self._store = Store(_open_database(self._directory))
-            await self._store.note(close_open_rows, clock())
+            self.store = Store(_open_database(self._directory))
+            await self.store.note(close_open_rows, clock())
             self.relay = await RelayPool(config.relay_workers or None).start()
         except BaseException:
             for listener in listeners:
@@ -85,18 +85,18 @@ class Server:
         self._passwords = PasswordPool()
         self.peers = Peers()
         tunnels = TunnelPool(check_tunnel_network(config.tunnel_network), secrets.randbits(32))
-        self.sessions = Sessions(self._store, self.peers, self.relay, tunnels, clock, config.limits.sessions_per_user)
+        self.sessions = Sessions(self.store, self.peers, self.relay, tunnels, clock, config.limits.sessions_per_user)
         self.relay.on_ended = self.sessions.relay_ended
         self.relay.on_counters = self.sessions.relay_counted
-        self.presence = PresenceLog(self._store, clock)
+        self.presence = PresenceLog(self.store, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
         self._browsers = Browsers(make_app(self._about), config.limits)
         self.door = Door(
             contexts,
             {
-                ALPN_HELLO: Hello(config.name, self._store, clock),
+                ALPN_HELLO: Hello(config.name, self.store, clock),
                 ALPN_ENROL: EnrolmentDoor(
-                    self._store,
+                    self.store,
                     self._authorities,
                     self._passwords,
                     clock,
@@ -105,7 +105,7 @@ class Server:
                     waiting=config.limits.waiting_appliances,
                 ),
                 ALPN_CONTROL: Control(
-                    self._store, self.peers, self.sessions, self._passwords, self.presence, manners, clock
+                    self.store, self.peers, self.sessions, self._passwords, self.presence, manners, clock
                 ),
                 ALPN_RELAY: Legs(self.sessions, self.relay, clock),
             },
@@ -116,7 +116,7 @@ class Server:
         )
         self._desk = Desk(self, clock)
         await self._desk.open(self._directory.path)
-        self.supervisor = Supervisor(self._store, self.peers, self.sessions, clock)
+        self.supervisor = Supervisor(self.store, self.peers, self.sessions, clock)
         self._tasks = [asyncio.create_task(self.supervisor.run()), asyncio.create_task(self.presence.run())]
         self.door.open(listeners)
 
@@ -151,7 +151,7 @@ class Server:
         await self.relay.close()
         await self.presence.flush()
         self._passwords.close()
-        self._store.close()
+        self.store.close()
         os.close(self._lock)
 
     def _about(self) -> About:
