@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gatelink.messages import Service
 from lab import Lab, Place, Process, knock, wait_until
 from netns.sm_ground import MODBUS, PLC_ADDRESS, SNMP, Ground, device, ground, session
 
@@ -24,6 +25,25 @@ for line in sys.stdin:
         print("answered" if s.recv(5) else "closed", flush=True)
     except TimeoutError: print("silent", flush=True)
     except OSError as error: print(type(error).__name__, flush=True)
+"""
+
+
+_PUSHING_PLC = """
+import socket, sys, time
+listener = socket.create_server(("0.0.0.0", 503))
+print("listens", flush=True)
+connection, _ = listener.accept()
+try:
+    while True:
+        connection.send(b"news")
+        time.sleep(0.05)
+except OSError as error: print(type(error).__name__, flush=True)
+"""
+_LISTENING_PC = f"""
+import socket
+connection = socket.create_connection(({PLC_ADDRESS!r}, 503), 5)
+connection.settimeout(20)
+while connection.recv(4096): print("news", flush=True)
 """
 
 
@@ -148,6 +168,41 @@ def test_connection_is_refused_when_the_address_has_gone_to_another_user(
     far_end.wait_for_line("pc connected", after=said)
     assert dialogue.ask() == "ConnectionResetError"
     assert knock(module_lab.pc, PLC_ADDRESS, 502) == "open"
+
+
+def test_plc_that_goes_on_talking_is_not_reset_when_its_session_is_away(
+    module_lab: Lab, site: Ground, plc: Process
+) -> None:
+    """Nor do its packets leave by the uplink, though this SM is a router of its owner's, too."""
+    talk = device(Service("news", "tcp", 503, 503))
+    switch = "/proc/sys/net/ipv4/conf/eth1/forwarding"
+    module_lab.site.run(["sh", "-c", f"echo 1 > {switch}"])
+    site.apply(session(1, talk))
+    far_end = site.pc(module_lab.pc, 1)
+    pushing = module_lab.plant.start([sys.executable, "-I", "-S", "-c", _PUSHING_PLC], name="pushing")
+    pushing.wait_for_line("listens")
+    listening = module_lab.pc.start([sys.executable, "-I", "-S", "-c", _LISTENING_PC], name="listening")
+    uplink = module_lab.factory.start(["tcpdump", "-nl", "--immediate-mode", "-i", "lan0", "net", "100.64.0.0/10"])
+    at_plc = module_lab.site.start(["tcpdump", "-nl", "--immediate-mode", "-i", "eth1", "src", PLC_ADDRESS])
+    try:
+        for program in (uplink, at_plc):
+            program.wait_for_line("listening on")
+        listening.wait_for_line("news")
+        for other in ((), (session(2, device(MODBUS)),)):
+            site.apply(*other)
+            seen = len(at_plc.lines)
+            wait_until(lambda seen=seen: len(at_plc.lines) >= seen + 3, 20.0, "the PLC to send again")  # type: ignore[misc]
+        heard = len(listening.lines)
+        site.apply(session(1, talk))
+        listening.wait_for_line("news", 20.0, after=heard)
+        assert pushing.returncode is None, pushing.log
+        assert [line for line in uplink.lines if " > 100.64." in line] == []
+    finally:
+        for program in (pushing, listening, far_end):
+            program.kill9()
+        for program in (uplink, at_plc):
+            program.terminate()
+        module_lab.site.run(["sh", "-c", f"echo 0 > {switch}"])
 
 
 def test_host_is_as_before_when_the_last_session_ended(module_lab: Lab, site: Ground) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatelink.messages import DeviceAccess, Devices, OpenSession, Service, TunnelAddresses
-from sitemanager.core.desired import DesiredState, SessionNetwork, connection_mark, session_network
+from sitemanager.core.desired import MARK, DesiredState, SessionNetwork, connection_mark, session_network
 from sitemanager.core.rules import granted_ranges, no_ruleset, ruleset
 
 GOLDEN = Path(__file__).parent / "sm_rules"
@@ -23,7 +23,7 @@ def plc(*services: Service, address: str = "192.168.50.10", name: str = "plc") -
 
 def session(number: int, *devices: DeviceAccess) -> SessionNetwork:
     pc, gateway = f"100.64.{number}.2", f"100.64.{number}.1"
-    return SessionNetwork(f"gls{number}", pc, gateway, 30, devices, 0x1000 + number)
+    return SessionNetwork(f"gls{number}", pc, gateway, 30, devices, MARK + number)
 
 
 CASES = {
@@ -95,8 +95,9 @@ def test_ranges_are_apart_when_protocol_or_device_differ() -> None:
 
 def test_mark_is_the_users_own_when_addresses_are_used_again() -> None:
     assert connection_mark(b"anna", "100.64.0.2") == connection_mark(b"anna", "100.64.0.2")
-    others = {connection_mark(b"bert", "100.64.0.2"), connection_mark(b"anna", "100.64.0.6"), 0}
+    others = {connection_mark(b"bert", "100.64.0.2"), connection_mark(b"anna", "100.64.0.6")}
     assert connection_mark(b"anna", "100.64.0.2") not in others
+    assert connection_mark(b"anna", "100.64.0.2") >> 24 == MARK >> 24
 
 
 def test_session_has_its_announcement_when_it_is_made() -> None:

@@ -14,6 +14,11 @@ INTERFACE_PREFIX: Final = "gls"
 """Every TAP adapter of a session is named so, and a number follows. Nothing else on the host may be."""
 
 
+MARK: Final = 0x6700_0000
+MARK_MASK: Final = 0xFF00_0000
+"""The first byte of the conntrack mark of every connection of every session; other software should not use it."""
+
+
 class SessionNetwork(msgspec.Struct, frozen=True):
     """One session as the network sees it: the PC at the far end of a TAP adapter, and what it may reach."""
 
@@ -46,10 +51,10 @@ def session_network(message: OpenSession, interface: str) -> SessionNetwork:
 
 
 def connection_mark(peer_certificate: bytes, pc: str) -> int:
-    """Return the mark (32 bits, never 0) of the connections that this user makes from this tunnel address.
+    """Return the mark of the connections that this user makes from this tunnel address: ``MARK`` and 24 bits.
 
     It is the same when the user's session is resumed, so that connections to PLCs live on, and another one for whoever
     gets the address next, so that nothing which is left of a connection in the kernel lets him in or reaches him.
     """
     digest = hashlib.sha256(b"gatelink connection mark v1\0" + peer_certificate + pc.encode()).digest()
-    return int.from_bytes(digest[:4], "big") or 1
+    return MARK | int.from_bytes(digest[:3], "big")

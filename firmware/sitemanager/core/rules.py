@@ -14,8 +14,9 @@ No rule says "established, so accept": an established connection is good only wi
 with the next packet, and what conntrack remembers of an ended session opens nothing. Conntrack also puts fragments
 together before they come here, so that ports are always seen.
 
-While there is no session the rules stay, with one that makes the kernel go on following connections: a device that
-sends its answer again before a session is resumed would otherwise get a reset from the SiteManager's own TCP.
+While there is no session the rules stay, so that the kernel goes on following connections: a device that sends its
+answer again before a session is resumed would otherwise get a reset from the SiteManager's own TCP. Where such an
+answer finds no session it is dropped: it must not leave by an uplink that happens to be the default route.
 
 Everything in the text that a GateManager chose went through ``ipaddress`` or is an ``int``; names never get in.
 """
@@ -28,7 +29,7 @@ from typing import Final
 
 from gatelink.messages import Devices
 
-from .desired import INTERFACE_PREFIX, DesiredState, SessionNetwork
+from .desired import INTERFACE_PREFIX, MARK, MARK_MASK, DesiredState, SessionNetwork
 
 TABLE: Final = "inet gatelink_sm"
 REFUSALS_PER_SECOND: Final = 50
@@ -138,10 +139,9 @@ def _forward(state: DesiredState, guarded: Sequence[str]) -> list[str]:
     rows.append(f"iifname {_ANY} goto refuse")
     rows += [f'oifname "{session.interface}" goto to_{session.interface}' for session in state.sessions]
     rows.append(f"oifname {_ANY} goto refuse")
+    rows.append(f"ct direction reply ct mark & {MARK_MASK:#010x} == {MARK:#010x} drop")
     if guarded:
         rows.append(f"iifname {_names(guarded)} drop")
-    if not state.sessions:
-        rows.append("ct state established continue")
     return _base("filter", "forward", "filter - 10", rows)
 
 

@@ -83,8 +83,14 @@ class State:
 
     @property
     def is_enrolled(self) -> bool:
-        """Whether there is an identity (which may be damaged)."""
-        return self._identity.exists()
+        """Whether there is an identity (which may be damaged, or not ours to read)."""
+        try:
+            self._identity.stat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def key(self) -> PrivateKey:
         """Return the device's key for an enrolment; it is made at the first call."""

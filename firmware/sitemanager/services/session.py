@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from gatelink.exceptions import GatelinkError, LinkError, Refused, TrustError
 from gatelink.messages import Devices, OpenSession, SessionEnded, SessionRefused
-from gatelink.tunnel.pump import Counters, Pump, PumpEnd, PumpSettings
+from gatelink.tunnel.pump import Pump, PumpEnd, PumpSettings
 from sitemanager.core.desired import SessionNetwork
 from sitemanager.exceptions import NetworkError
 
@@ -47,9 +47,12 @@ class Session:
         self._stopped: str | None = None
 
     @property
-    def counters(self) -> Counters:
-        """Live figures of the pump."""
-        return self._pump.counters if self._pump else Counters()
+    def bytes_carried(self) -> tuple[int, int]:
+        """Bytes sent to the PC and received from it, so far."""
+        if self._pump is None:
+            return 0, 0
+        counters = self._pump.counters
+        return counters.bytes_sent, counters.bytes_received
 
     def stop(self, reason: str) -> None:
         """End it soon, in whatever phase; only the first reason counts."""

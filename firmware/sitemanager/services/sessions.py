@@ -53,6 +53,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._ends_at: dict[str, float | None] = {}
         self._began: dict[str, float] = {}
+        self._told: set[str] = set()
+        """Sessions whose end was told before it was complete."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._grace: asyncio.TimerHandle | None = None
@@ -99,9 +101,9 @@ class Sessions:
             session.stop(f"the GateManager ended it: {message.reason}")
 
     def stop_all(self, reason: str) -> None:
-        """End every session at once."""
+        """End every session at once, for a reason of our own."""
         for session in list(self._sessions.values()):
-            session.stop(reason)
+            self._stop(session, reason)
 
     async def close(self, reason: str) -> None:
         """End every session and wait until nothing of them is left, at most ``END_DEADLINE_S``."""
@@ -136,6 +138,7 @@ class Sessions:
         return tuple(self._status(identifier, session, now) for identifier, session in self._sessions.items())
 
     def _status(self, identifier: str, session: Session, now: float) -> SessionStatus:
+        sent, received = session.bytes_carried
         return SessionStatus(
             session_id=identifier,
             user=session.message.user,
@@ -144,10 +147,21 @@ class Sessions:
             interface=session.interface,
             since=now - (self._loop.time() - self._began[identifier]),
             ends_at=self._ends_at[identifier],
-            bytes_sent=session.counters.bytes_sent,
-            bytes_received=session.counters.bytes_received,
+            bytes_sent=sent,
+            bytes_received=received,
             devices=tuple(f"{device.name} ({device.address})" for device in session.devices),
         )
+
+    def _stop(self, session: Session, reason: str) -> None:
+        """End a session for a reason of our own, and tell it first: else the GateManager sees but a broken leg."""
+        identifier = session.message.session_id
+        if session.phase == "open" and identifier not in self._told:
+            self._told.add(identifier)
+            sent, received = session.bytes_carried
+            reason = reason[:MAX_TEXT]
+            ended = SessionEnded(session_id=identifier, reason=reason, bytes_sent=sent, bytes_received=received)
+            self._tell(ended)
+        session.stop(reason)
 
     def _refusal(self, message: OpenSession) -> SessionRefused | None:
         reason = self._lock_reason()
@@ -185,7 +199,9 @@ class Sessions:
         else:
             counted = f"{outcome.bytes_sent} bytes sent, {outcome.bytes_received} received"
             self._report(f"session {identifier} ended: {outcome.reason}; {counted}")
-            self._tell(outcome)
+            if identifier not in self._told:
+                self._tell(outcome)
+            self._told.discard(identifier)
 
     def _arm(self, identifier: str) -> None:
         timer = self._timers.pop(identifier, None)
@@ -195,7 +211,8 @@ class Sessions:
         now = self._clock.gm_now(self._loop.time())
         if ends_at is not None and now is not None:
             session = self._sessions[identifier]
-            self._timers[identifier] = self._loop.call_later(max(0.0, ends_at - now), session.stop, "its time is over")
+            left_s = max(0.0, ends_at - now)
+            self._timers[identifier] = self._loop.call_later(left_s, self._stop, session, "its time is over")
 
     def _grace_is_over(self) -> None:
         self._grace = None
