@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,10 @@ from gatelink.wire import ALPN_HELLO, HANDSHAKE_TIMEOUT_S, MAX_FRAME_BYTES
 
 from .dial import open_tcp
 from .endpoints import Endpoint
+
+
+_HELLO_TIMEOUT_S: Final = 3.0
+"""The GM sends its hello at once; who is in between may just be silent, and a person waits for the answer."""
 
 
 class Contact(msgspec.Struct, frozen=True):
@@ -70,7 +75,7 @@ async def ask_hello(endpoint: Endpoint) -> tuple[GmHello | None, bytes]:
     """Ask who is there, presenting nothing: its hello (None if it does not speak our language) and certificate."""
     tls, certificate = await first_contact(endpoint, ALPN_HELLO)
     try:
-        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+        async with asyncio.timeout(_HELLO_TIMEOUT_S):
             message = await Conversation(tls, MAX_FRAME_BYTES).receive(HELLO_TO_PARTY)
     except (LinkError, ProtocolError, TimeoutError):
         return None, certificate
