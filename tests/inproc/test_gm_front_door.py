@@ -22,9 +22,8 @@ from gatelink.tls_io import Conversation, drive
 from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, MAX_FRAME_BYTES
 from gm_server.config import Limits
 from gm_server.frontdoor import browsers, door, places
+from gm_server.frontdoor.listeners import Acceptor
 from inproc.gm_running import Appliance, RunningGm, connected_plant, running_gm, until
-
-CLIENT_HELLO_BYTES = 5
 
 
 async def _open(gm: RunningGm, data: bytes = b"") -> socket.socket:
@@ -170,6 +169,9 @@ def test_others_are_served_when_one_address_holds_all_its_places(
                 hello, _ = await ask_hello(Endpoint(host, port))
             assert hello is not None
             assert gm.server.door.pending <= 20
+            # Those who made room are really gone.
+            async with asyncio.timeout(5):
+                assert await _read_all(flood[0]) == b""
             for connection in flood:
                 connection.close()
 
@@ -191,27 +193,72 @@ def test_logged_in_peers_take_no_places(tmp_path: Path) -> None:
 def test_server_lives_and_rests_when_no_descriptor_is_left(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, appliance, _user):
-            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            clients = [socket.socket() for _ in range(30)]
-            in_use = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - descriptors are no paths
-            resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 5, hard))
-            try:
-                loop = asyncio.get_running_loop()
+            await until(lambda: gm.server.door.pending == 0)
+            loop = asyncio.get_running_loop()
+            clients = [socket.socket() for _ in range(10)]
+            with _no_descriptor_left():
                 for client in clients:
                     client.setblocking(False)
                     await loop.sock_connect(client, ("127.0.0.1", gm.endpoint.port))
-                await until(lambda: gm.server.strangers.counts["dropped"] > 0)
+                await until(lambda: gm.server.strangers.counts["shortage"] > 0)
                 with _processor_time() as spent:
                     await asyncio.sleep(1)
                 assert spent[0] < 0.5
-                await appliance.say(messages.SessionEnded(session_id="ses-0", reason="x"))
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-                for client in clients:
-                    client.close()
+                assert gm.server.strangers.counts["shortage"] < 20
+                await appliance.say(messages.Ping(token=1))
+                assert appliance.conversation is not None
+                await drive(appliance.conversation.tls, lambda tls=appliance.conversation.tls: tls.recv(100))  # type: ignore[misc]
+            for client in clients:
+                client.close()
             hello, _ = await ask_hello(gm.endpoint)
             assert hello is not None
-            assert list(gm.server.peers.appliances())
+
+    asyncio.run(scenario())
+
+
+def test_stranger_gives_its_descriptor_when_none_is_left(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_gm(tmp_path / "gm") as gm:
+            first = await _open(gm)
+            await until(lambda: gm.server.door.pending == 1)
+            second = socket.socket()
+            second.setblocking(False)
+            with _no_descriptor_left():
+                await asyncio.get_running_loop().sock_connect(second, ("127.0.0.1", gm.endpoint.port))
+                async with asyncio.timeout(5):
+                    assert await _read_all(first) == b""
+                await until(lambda: gm.server.door.pending == 1)
+            second.close()
+
+    asyncio.run(scenario())
+
+
+@contextlib.contextmanager
+def _no_descriptor_left() -> Iterator[None]:
+    """Let this process open nothing inside the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 200, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+def test_connection_is_closed_at_once_when_it_ends_in_the_middle_of_a_client_hello(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_gm(tmp_path / "gm") as gm:
+            connection = await _open(gm, _client_hello([ALPN_ENROL])[:-1])
+            await until(lambda: gm.server.door.pending == 1)
+            connection.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(5):
+                assert await _read_all(connection) == b""
+            assert gm.server.strangers.counts["protocol"] == 1
 
     asyncio.run(scenario())
 
@@ -321,5 +368,33 @@ def test_another_server_is_refused_when_one_runs_with_the_directory(tmp_path: Pa
         async with running_gm(tmp_path / "gm") as gm:
             with pytest.raises(GatelinkError, match="another `gm serve` runs"):
                 await RunningGm(gm.directory, gm.clock).server.start()
+
+    asyncio.run(scenario())
+
+
+def test_every_port_gets_its_turn_when_there_is_room_for_one_at_a_time() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        for listener in listeners:
+            listener.setblocking(False)
+        ports = [listener.getsockname()[1] for listener in listeners]
+        clients = [socket.create_connection(("127.0.0.1", ports[0])) for _ in range(20)]
+        clients += [socket.create_connection(("127.0.0.1", ports[1])) for _ in range(3)]
+        opens_at = loop.time()
+        served: list[int] = []
+
+        def serve(connection: socket.socket, _address: str) -> None:
+            nonlocal opens_at
+            served.append(connection.getsockname()[1])
+            connection.close()
+            opens_at = loop.time() + 0.01
+
+        acceptor = Acceptor(listeners, serve, lambda now: max(now, opens_at), lambda: True, lambda _: None)
+        await until(lambda: len(served) == len(clients))
+        assert served[:10].count(ports[1]) == 3
+        acceptor.close()
+        for client in clients:
+            client.close()
 
     asyncio.run(scenario())

@@ -127,10 +127,11 @@ class Door:
             task.cancel()
             self._strangers.note("dropped", victim.group, f"waited longest when {newcomer} came")
 
-    def _on_shortage(self) -> None:
+    def _on_shortage(self, what: str) -> None:
         """No descriptors are left: the stranger that waits longest gives its one."""
+        self._strangers.note("shortage", "somebody", f"cannot be accepted: {what}")
         if self._by_place:
-            self._drop(next(iter(self._by_place)), "somebody, and no descriptor was left,")
+            self._drop(next(iter(self._by_place)), "there was nothing left for somebody who")
 
     async def _serve(self, connection: socket.socket, address: str, place: Place) -> None:
         try:

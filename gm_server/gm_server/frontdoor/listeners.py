@@ -57,7 +57,7 @@ class Acceptor:
         on_connection: Callable[[socket.socket, str], None],
         opens_at: Callable[[float], float],
         is_full: Callable[[], bool],
-        on_shortage: Callable[[], None],
+        on_shortage: Callable[[str], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listeners = listeners
@@ -93,8 +93,7 @@ class Acceptor:
                 return
             except OSError as error:
                 if error.errno in _SHORTAGES:
-                    _log.error("cannot accept connections: %s", error.strerror)
-                    self._on_shortage()
+                    self._on_shortage(error.strerror or str(error))
                     self._pause(_SHORTAGE_PAUSE_S)
                     return
                 # What accept() reports of a connection that broke already (accept(2)): the next one is not at fault.
