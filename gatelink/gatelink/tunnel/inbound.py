@@ -76,18 +76,38 @@ class Inbound:
 
         Raises FrameError, what TLS raises when it broke, and what the TAP raises.
         """
-        view, read = self._view, self._read
+        view, read, unpack = self._view, self._read, LENGTH.unpack_from
         start, end = 0, self._end
         for _ in range(_TURN_READS):
             try:
-                size = read(RECORD_BYTES, view[end:])
+                size = read(RECORD_BYTES, view[end:] if end else view)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
             if not size:
                 return False
             self.bytes += size
             end += size
-            start = self._cut(start, end)
+            while end - start >= LENGTH_BYTES:
+                (word,) = unpack(view, start)
+                body = start + LENGTH_BYTES
+                if not self._least <= word <= self._most:
+                    after = body + control_size(word)
+                    if after > end:
+                        break
+                    start = after
+                    self._on_control(decode_control(view[body:after]))
+                    continue
+                after = body + word
+                if after > end:
+                    break
+                start = after
+                try:
+                    self._write(view[body:after])  # type: ignore[misc]  # open() came before any word fits
+                    self.frames += 1
+                except OSError as error:
+                    if error.errno in GONE:
+                        raise
+                    self.refused += 1
             if start == end:
                 start = end = 0
             elif len(view) - end < RECORD_BYTES:
@@ -101,28 +121,3 @@ class Inbound:
             view[: end - start] = view[start:end]
         self._end = end - start
         return True
-
-    def _cut(self, start: int, end: int) -> int:
-        """Hand on the whole frames between ``start`` and ``end``; return where the first incomplete one starts."""
-        view, unpack = self._view, LENGTH.unpack_from
-        while end - start >= LENGTH_BYTES:
-            (word,) = unpack(view, start)
-            body = start + LENGTH_BYTES
-            if self._least <= word <= self._most:
-                if body + word > end:
-                    break
-                start = body + word
-                try:
-                    self._write(view[body:start])  # type: ignore[misc]  # open() came before any word fits
-                    self.frames += 1
-                except OSError as error:
-                    if error.errno in GONE:
-                        raise
-                    self.refused += 1
-            else:
-                size_bytes = control_size(word)
-                if body + size_bytes > end:
-                    break
-                start = body + size_bytes
-                self._on_control(decode_control(view[body:start]))
-        return start

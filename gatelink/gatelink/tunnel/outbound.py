@@ -45,7 +45,7 @@ class Outbound:
     """The sending half of a tunnel; ``read`` is the TAP's (None: nothing there), ``write`` the TLS connection's."""
 
     __slots__ = (
-        "_end",
+        "_first",
         "_read",
         "_record_bytes",
         "_refused_bytes",
@@ -55,7 +55,9 @@ class Outbound:
         "_write",
         "bytes",
         "dropped",
+        "end",
         "frames",
+        "is_stalled",
         "rate",
         "stalls",
     )
@@ -63,9 +65,13 @@ class Outbound:
     def __init__(self, write: Write, buffer: memoryview) -> None:
         self._write = write
         self._view = buffer
+        self._first = buffer[LENGTH_BYTES : LENGTH_BYTES + MAX_DATA_BYTES]
         self._read: Read | None = None
         self._start = 0
-        self._end = 0
+        self.end = 0
+        """Where the row ends in the buffer; 0 when nothing waits."""
+        self.is_stalled = False
+        """Whether the connection took less than there was: it has to say when it takes more."""
         self._record_bytes = RECORD_BYTES
         self._refused_bytes = 0
         self._row_bytes = float(ROW_BYTES)
@@ -83,35 +89,30 @@ class Outbound:
         self._read = read
 
     @property
-    def is_open(self) -> bool:
-        """Whether frames may be taken at all."""
-        return self._read is not None
-
-    @property
     def waiting_bytes(self) -> int:
         """Bytes that the connection has not taken yet."""
-        return self._end - self._start
+        return self.end - self._start
 
     @property
     def wants_frames(self) -> bool:
         """Whether frames are to be taken now."""
-        if self._end == 0:
+        if self.end == 0:
             return self._read is not None
-        return self.rate.is_slow and self._end < ROW_BYTES
+        return self.rate.is_slow and self.end < ROW_BYTES
 
     def put(self, frame: bytes) -> bool:
         """Put a control frame in the row; returns False, and drops it, if the row is full."""
-        if len(self._view) - self._end < len(frame):
+        if len(self._view) - self.end < len(frame):
             return False
-        self._view[self._end : self._end + len(frame)] = frame
-        self._end += len(frame)
+        self._view[self.end : self.end + len(frame)] = frame
+        self.end += len(frame)
         return True
 
-    def flush(self) -> bool:
-        """Send what waits; returns whether the connection took everything. Raises what TLS raises when it broke."""
-        start, end, view, write = self._start, self._end, self._view, self._write
+    def flush(self) -> None:
+        """Send what waits, as far as the connection takes it. Raises what TLS raises when it broke."""
+        start, end, view, write = self._start, self.end, self._view, self._write
         # OpenSSL wants a write that it refused to come again with at least as many bytes.
-        record_bytes = max(self._record_bytes, self._refused_bytes)
+        record_bytes = self._refused_bytes or self._record_bytes
         try:
             while start < end:
                 start += write(view[start : start + record_bytes] if end - start > record_bytes else view[start:end])
@@ -120,20 +121,35 @@ class Outbound:
             self.bytes += start - self._start
             self._start = start
             self._refused_bytes = min(record_bytes, end - start)
-            return False
-        self._refused_bytes = 0
-        self.bytes += start - self._start
-        self._start = self._end = 0
-        return True
+            self.is_stalled = True
+        else:
+            self.bytes += start - self._start
+            self._start = self.end = self._refused_bytes = 0
+            self.is_stalled = False
 
-    def transmit(self) -> bool:
+    def transmit_one(self) -> None:
+        """Take one frame from the TAP and send it, without asking for a second; otherwise as ``transmit``.
+
+        For a TAP that was empty a moment ago: a request that waits for its answer comes alone.
+        """
+        if self._read is None:
+            return
+        size = self._read(self._first)
+        if size is None:
+            return
+        LENGTH.pack_into(self._view, 0, size)
+        self.end = LENGTH_BYTES + size
+        self.frames += 1
+        self.flush()
+
+    def transmit(self) -> None:
         """Take frames from the TAP and send them until it is empty or the turn is over; only when nothing waits.
 
-        Returns whether the connection took everything. Raises what TLS and the TAP raise.
+        Raises what TLS and the TAP raise.
         """
         view, read = self._view, self._read
         if read is None:
-            return True
+            return
         for _ in range(_TURN_BATCHES):
             end = 0
             while end < BATCH_BYTES:
@@ -145,12 +161,10 @@ class Outbound:
                 self.frames += 1
             if not end:
                 break
-            self._end = end
-            if not self.flush():
-                return False
-            if end < BATCH_BYTES:
+            self.end = end
+            self.flush()
+            if self.is_stalled or end < BATCH_BYTES:
                 break
-        return True
 
     def queue(self) -> None:
         """The line is full, and slow: take frames into the row, and drop the big ones that would wait too long."""
@@ -159,7 +173,7 @@ class Outbound:
             return
         self._move_up()
         for _ in range(_TURN_FRAMES):
-            end = self._end
+            end = self.end
             if end >= ROW_BYTES:
                 return
             size = read(view[end + LENGTH_BYTES : end + LENGTH_BYTES + MAX_DATA_BYTES])
@@ -169,7 +183,7 @@ class Outbound:
                 self.dropped += 1
                 continue
             LENGTH.pack_into(view, end, size)
-            self._end = end + LENGTH_BYTES + size
+            self.end = end + LENGTH_BYTES + size
             self.frames += 1
 
     def measure(self, now: float) -> bool:
@@ -188,6 +202,6 @@ class Outbound:
     def _move_up(self) -> None:
         """Make room behind the row. The bytes stay the same, as TLS wants of a write that is tried again."""
         if self._start > ROW_BYTES // 2:
-            waiting = self._end - self._start
-            self._view[:waiting] = self._view[self._start : self._end]
-            self._start, self._end = 0, waiting
+            waiting = self.end - self._start
+            self._view[:waiting] = self._view[self._start : self.end]
+            self._start, self.end = 0, waiting

@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from mmap import mmap
-from typing import Final, Protocol
+from mmap import MADV_DONTNEED, mmap
+from typing import Final, Protocol, cast
 
 from gatelink.exceptions import FrameError, TapError
 from gatelink.wire import KEEPALIVE_S, MISSED_KEEPALIVES
@@ -35,6 +35,7 @@ _END_TEXT_CHARACTERS: Final = 120
 _FAREWELL_S: Final = 0.5
 """How long the last words may wait for a full line."""
 _HELLO_TIMEOUT_S: Final = 10.0
+_CLOSED: Final = "the connection was closed without an End"
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
 
@@ -61,21 +62,21 @@ class PumpEnd:
     frames_received: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Counters:
-    """Live figures; read by any thread, written by the pump's alone after each turn."""
+    """How a tunnel stands at one moment."""
 
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    frames_sent: int = 0
-    frames_received: int = 0
-    frames_refused: int = 0
+    bytes_sent: int
+    bytes_received: int
+    frames_sent: int
+    frames_received: int
+    frames_refused: int
     """Frames from the far end that the TAP did not take."""
-    frames_dropped: int = 0
+    frames_dropped: int
     """Frames from the TAP for which a slow line had no room."""
-    stalls: int = 0
+    stalls: int
     """How often the line took less than there was."""
-    rtt_s: float | None = None
+    rtt_s: float | None
     """The last round trip of a Ping through the tunnel."""
 
 
@@ -133,7 +134,6 @@ class Pump:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.counters = Counters()
         self._tap = tap
         self._tls = tls
         self._settings = settings or PumpSettings()
@@ -145,9 +145,25 @@ class Pump:
         self._wake_lock = threading.Lock()
         # Anonymous mappings: a page costs memory only once it was used.
         self._buffers = mmap(-1, inbound.BUFFER_BYTES), mmap(-1, outbound.BUFFER_BYTES)
-        self._in = inbound.Inbound(tls.read, self._on_control, memoryview(self._buffers[0]))  # type: ignore[arg-type]
-        self._out = outbound.Outbound(tls.write, memoryview(self._buffers[1]))
+        read, write = _functions(tls)
+        self._in = inbound.Inbound(read, self._on_control, memoryview(self._buffers[0]))
+        self._out = outbound.Outbound(write, memoryview(self._buffers[1]))
         self._liveness = Liveness(self._settings.keepalive_s, clock())
+
+    @property
+    def counters(self) -> Counters:
+        """How it stands now. Any thread may ask, also after the end."""
+        incoming, outgoing = self._in, self._out
+        return Counters(
+            bytes_sent=outgoing.bytes,
+            bytes_received=incoming.bytes,
+            frames_sent=outgoing.frames,
+            frames_received=incoming.frames,
+            frames_refused=incoming.refused,
+            frames_dropped=outgoing.dropped,
+            stalls=outgoing.stalls,
+            rtt_s=self._liveness.rtt_s,
+        )
 
     def stop(self, text: str = "") -> None:
         """End the tunnel soon; ``text`` is told to the far end. Any thread, any time, also after the end."""
@@ -181,7 +197,6 @@ class Pump:
             with self._wake_lock:
                 os.close(self._wake)
                 self._wake = -1
-        self._count()
         seen = self.counters
         return PumpEnd(reason, detail, seen.bytes_sent, seen.bytes_received, seen.frames_sent, seen.frames_received)
 
@@ -211,7 +226,8 @@ class Pump:
             case Pong(token):
                 self._liveness.pong(token, self._clock())
             case End(text):
-                raise _Ended(EndReason.FAR_END, text)
+                # It will be logged and shown: no line breaks, no terminal's control characters.
+                raise _Ended(EndReason.FAR_END, "".join(c if c.isprintable() else "?" for c in text))
 
     def _on_hello(self, hello: Hello) -> None:
         if self._far_hello is not None:
@@ -231,50 +247,51 @@ class Pump:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def _loop(self, epoll: select.epoll) -> None:
-        tap_fd, tls_fd, clock = self._tap.fileno(), self._tls.fileno(), self._clock
-        incoming, outgoing = self._in, self._out
-        epoll.register(tls_fd, _IN)
+        """Serve until somebody raises. In the common case a turn is: poll, look at the clock, move one frame."""
+        tap_fd, tls_fd, clock, poll = self._tap.fileno(), self._tls.fileno(), self._clock, epoll.poll
+        outgoing, receive, transmit, transmit_one = (
+            self._out,
+            self._in.receive,
+            self._out.transmit,
+            self._out.transmit_one,
+        )
+        self._tls_events, self._tap_events = _IN, 0
+        epoll.register(tls_fd, self._tls_events)
+        epoll.register(tap_fd, self._tap_events)
         epoll.register(self._wake, _IN)
-        epoll.register(tap_fd, 0)
-        tap_events, tls_events = 0, _IN
-        taken = True
+        flowing = False
+        # The TAP was not heard of twice in a row: see ``transmit_one``.
+        alone = True
         now = clock()
         try:
             while True:
-                # Control messages do not come from the TAP.
-                if taken and (outgoing.waiting_bytes or self._pong is not None):
-                    taken = self._flush()
-                if taken != (tls_events == _IN):
-                    tls_events = _IN if taken else _IN | _OUT
-                    epoll.modify(tls_fd, tls_events)
-                    if taken:
-                        outgoing.rate.free(now)
-                if not taken and outgoing.measure(now):
-                    limit_not_sent(self._tls, slow=outgoing.rate.is_slow)
-                wanted = _IN if outgoing.wants_frames else 0
-                if wanted != tap_events:
-                    tap_events = wanted
-                    epoll.modify(tap_fd, tap_events)
-                self._count()
+                if outgoing.end or self._pong is not None or not flowing:
+                    flowing = self._settle(epoll, now)
                 left_s = self._deadline - now
                 if left_s <= 0:
                     self._on_deadline(now)
-                    left_s = 0
-                events = epoll.poll(left_s, 3)
+                    continue
+                events = poll(left_s, 3)
                 now = clock()
                 for fd, event in events:
                     if fd == tap_fd:
-                        if outgoing.waiting_bytes:
+                        if outgoing.end:
                             outgoing.queue()
+                        elif alone:
+                            transmit_one()
                         else:
-                            taken = outgoing.transmit()
+                            transmit()
+                        alone = False
                     elif fd == tls_fd:
+                        alone = True
                         if event & _OUT:
-                            taken = self._flush()
-                        if event != _OUT and not incoming.receive():
-                            raise _Ended(EndReason.LOST, "the connection was closed without an End")
+                            outgoing.flush()
+                        if event != _OUT and not receive():
+                            raise _Ended(EndReason.LOST, _CLOSED)
                     else:
                         self._on_wake()
+        except ssl.SSLEOFError:
+            raise _Ended(EndReason.LOST, _CLOSED) from None
         except ssl.SSLError as error:
             raise _Ended(EndReason.LOST, f"TLS broke: {error.reason or error}") from None
         except OSError as error:
@@ -288,11 +305,28 @@ class Pump:
         if self._stop_text is not None:
             raise _Ended(EndReason.STOPPED, self._stop_text)
 
-    def _flush(self) -> bool:
-        """Send the answer to the far end's last Ping, and what waits; returns whether the line took everything."""
-        if self._pong is not None and self._out.put(encode_control(Pong(self._pong))):
+    def _settle(self, epoll: select.epoll, now: float) -> bool:
+        """Send control messages, ask epoll for what the state of the line wants; returns whether frames flow freely."""
+        outgoing = self._out
+        if self._pong is not None and outgoing.put(encode_control(Pong(self._pong))):
             self._pong = None
-        return self._out.flush()
+        if outgoing.end and not outgoing.is_stalled:
+            outgoing.flush()
+        if outgoing.is_stalled:
+            tls_events = _IN | _OUT
+            if outgoing.measure(now):
+                limit_not_sent(self._tls, slow=outgoing.rate.is_slow)
+        else:
+            tls_events = _IN
+            outgoing.rate.free(now)
+        tap_events = _IN if outgoing.wants_frames else 0
+        if tls_events != self._tls_events:
+            self._tls_events = tls_events
+            epoll.modify(self._tls.fileno(), tls_events)
+        if tap_events != self._tap_events:
+            self._tap_events = tap_events
+            epoll.modify(self._tap.fileno(), tap_events)
+        return tap_events == _IN and tls_events == _IN
 
     def _on_deadline(self, now: float) -> None:
         if self._far_hello is None:
@@ -301,19 +335,15 @@ class Pump:
             silence_s = MISSED_KEEPALIVES * self._settings.keepalive_s
             raise _Ended(EndReason.SILENT, f"the far end said nothing for {silence_s:.0f} s")
         self._deadline = self._liveness.next_at
+        self._give_memory_back()
         # If the row is full the Ping is left out: the line is busy, and what comes in proves life as well.
         self._out.put(encode_control(Ping(self._liveness.ping(now))))
 
-    def _count(self) -> None:
-        counters, incoming, outgoing = self.counters, self._in, self._out
-        counters.bytes_sent = outgoing.bytes
-        counters.bytes_received = incoming.bytes
-        counters.frames_sent = outgoing.frames
-        counters.frames_received = incoming.frames
-        counters.frames_refused = incoming.refused
-        counters.frames_dropped = outgoing.dropped
-        counters.stalls = outgoing.stalls
-        counters.rtt_s = self._liveness.rtt_s
+    def _give_memory_back(self) -> None:
+        """Let the kernel have the pages that a busy time has touched: an idle tunnel is to cost next to nothing."""
+        if self._out.end == 0 and self._in.is_empty:
+            for buffer in self._buffers:
+                buffer.madvise(MADV_DONTNEED)
 
     def _say_farewell(self, reason: EndReason, detail: str) -> None:
         """Tell the far end why, and give it a moment to read it: closing with unread bytes would reset the line."""
@@ -327,3 +357,13 @@ class Pump:
             end = time.monotonic() + _FAREWELL_S
             while tls.recv(inbound.RECORD_BYTES) and time.monotonic() < end:
                 pass
+
+
+def _functions(tls: ssl.SSLSocket) -> tuple[inbound.Read, outbound.Write]:
+    """Return how to read and write TLS.
+
+    Those of the object inside of ``SSLSocket``, if it is where it has been since Python 3.6: the outer ones cost some
+    microseconds a request (docs/decisions/0013). Unlike them it says SSLEOFError when the connection just ended.
+    """
+    inner = getattr(tls, "_sslobj", None) or tls
+    return cast("inbound.Read", inner.read), cast("outbound.Write", inner.write)
