@@ -24,7 +24,6 @@ from gatelink.wire import ALPN_HELLO, HANDSHAKE_TIMEOUT_S, MAX_FRAME_BYTES
 from .dial import open_tcp
 from .endpoints import Endpoint
 
-
 _HELLO_TIMEOUT_S: Final = 3.0
 """The GM sends its hello at once; who is in between may just be silent, and a person waits for the answer."""
 
