@@ -12,6 +12,7 @@ from lab.products import GateManager
 
 NAME = "fleet"
 _SIZE = 2000
+_SITES = 64
 _ADDRESS, _PORT = "203.0.113.11", 12444
 _WANTED_KIB = 32.0
 _TESTS = Path(__file__).resolve().parents[2]
@@ -25,6 +26,7 @@ def measure(scene: Scene, rounds: int) -> list[Result]:
     environment = {"PYTHONPATH": str(_TESTS)}
     place = scene.lab.internet
     place.run(python_module("bench.fleet", "make", str(gm.data), str(directory), str(_SIZE)), env=environment)
+    _spread(scene)
     process = gm.start()
     empty_kib = _resident_kib(process)
     fleet = scene.lab.site.start_module("bench.fleet", "run", str(directory), _ADDRESS, str(_PORT))
@@ -46,6 +48,17 @@ def measure(scene: Scene, rounds: int) -> list[Result]:
         Result(f"{_SIZE} SMs back after a restart", "s", "", tuple(Pair(value, 0) for value in seconds)),
         Result("GM processor time a login", "ms", "", tuple(Pair(value, 0) for value in processor_ms)),
     ]
+
+
+def _spread(scene: Scene) -> None:
+    """Let the connections come from many addresses in turn, as units at many sites do."""
+    sources = [f"192.0.2.{number}" for number in range(64, 64 + _SITES)]
+    scene.lab.internet.run(["ip", "route", "add", "192.0.2.64/26", "via", "192.0.2.2"])
+    by_turns = ", ".join(f"{number} : {source}" for number, source in enumerate(sources))
+    rule = f"ip daddr {_ADDRESS} snat to numgen inc mod {_SITES} map {{ {by_turns} }};"
+    scene.lab.factory.run(
+        ["nft", f"table ip fleet {{ chain out {{ type nat hook postrouting priority srcnat - 5; {rule} }}; }}"]
+    )
 
 
 def _resident_kib(process: Process) -> float:
