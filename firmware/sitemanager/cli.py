@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from . import __version__
 
@@ -24,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .logs import report
 
     try:
+        if options.command not in (_run, _cleanup):
+            from .host.owner import act_as_owner_of
+
+            act_as_owner_of(options.state)
         return int(options.command(options) or 0)
     except GatelinkError as error:
         report(f"error: {error}")
@@ -34,8 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"sm: error: {message} (see {self.prog} -h)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    places = argparse.ArgumentParser(add_help=False)
+    places = _Parser(add_help=False)
     places.add_argument(
         "--state",
         type=Path,
@@ -48,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(os.environ.get("GATELINK_SM_RUNTIME") or DEFAULT_RUNTIME),
         help=f"the directory of the local socket (or GATELINK_SM_RUNTIME; default {DEFAULT_RUNTIME})",
     )
-    parser = argparse.ArgumentParser(prog="sm", description="The SiteManager: remote access to the machine beside it.")
+    parser = _Parser(prog="sm", description="The SiteManager: remote access to the machine beside it.")
     parser.add_argument("--version", action="version", version=f"sm {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
