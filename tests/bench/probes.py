@@ -24,9 +24,14 @@ def throughput(place: Place, address: str, *, reverse: bool, seconds: int = 4, p
     return float(report["end"]["sum_received"]["bits_per_second"]) / 8
 
 
-def load(place: Place, address: str, *, reverse: bool, seconds: int) -> Process:
-    """One TCP connection that takes all it can get, for ``seconds``; returns when it has begun."""
+def load(place: Place, address: str, *, reverse: bool, seconds: int, congestion: str | None = None) -> Process:
+    """One TCP connection that takes all it can get, for ``seconds``; returns when it has begun.
+
+    ``congestion`` is the algorithm of its sender; None: what the machine is set to.
+    """
     argv = ["iperf3", "--forceflush", "-i", "0.5", "-t", str(seconds), "-c", address, *(["-R"] if reverse else [])]
+    if congestion is not None:
+        argv += ["-C", congestion]
     process = place.start(argv)
     process.wait_for_line("bits/sec", 15)
     return process

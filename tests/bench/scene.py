@@ -14,7 +14,8 @@ from bench.gatelink_path import GatelinkPath
 from bench.openvpn_hub import OpenVpnHub
 from bench.probes import PLC_ADDRESS
 from bench.results import Pair
-from lab import Lab
+from lab import Lab, wait_until
+from lab.probes import ping
 
 Way = Literal["gatelink", "hub", "none"]
 MODBUS_PORT = 1502
@@ -33,7 +34,7 @@ class Scene:
         """Lead the PC's route to the plant through one of the tunnels, or through none of them."""
         addresses = {"gatelink": self.gatelink.site_address, "hub": self.hub.site_address, "none": "10.10.1.1"}
         self.lab.pc.run(["ip", "route", "replace", "192.168.50.0/24", "via", addresses[way]])
-        self.lab.pc.run(["ping", "-c", "2", "-i", "0.1", "-W", "5", PLC_ADDRESS])
+        wait_until(lambda: ping(self.lab.pc, PLC_ADDRESS).received, 15, f"a ping through {way}")
 
     def pairs(self, measure: Callable[[], float], rounds: int, other: Way = "hub") -> tuple[Pair, ...]:
         """Measure with ours and with the other in turn; who comes first changes from round to round."""

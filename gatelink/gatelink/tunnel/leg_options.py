@@ -1,7 +1,8 @@
 """The TCP options of every leg of a session, at both of its ends: the one place where they are set.
 
 Frames must not wait (TCP_NODELAY), must not queue where nobody can drop them (TCP_NOTSENT_LOWAT), and a line that died
-without a word must end the session (keepalive for an idle leg, TCP_USER_TIMEOUT for one with bytes under way).
+without a word must end the session (keepalive for an idle leg, TCP_USER_TIMEOUT for one with bytes under way). BBR
+keeps a slow uplink's own queue short, and does not take every lost packet of a cellular line for a full one.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ def apply_leg_options(leg: socket.socket, *, keepalive_s: float = KEEPALIVE_S) -
         number = getattr(socket, name, None)
         if number is not None:
             leg.setsockopt(level, number, value)
+    if sys.platform == "linux":
+        # Where the kernel lacks BBR or forbids it (net.ipv4.tcp_allowed_congestion_control), its default does.
+        with contextlib.suppress(OSError):
+            leg.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
     limit_not_sent(leg, slow=False)
 
 
