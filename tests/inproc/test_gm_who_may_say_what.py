@@ -177,3 +177,18 @@ def test_no_word_is_exchanged_when_the_certificate_is_not_ours(tmp_path: Path, p
             assert gm.server.strangers.counts["tls"] == 2
 
     asyncio.run(scenario())
+
+
+def test_refusal_can_be_read_when_the_visitor_had_said_much_more(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, _, _user):
+            for _ in range(20):
+                tls, _ = await first_contact(gm.endpoint, ALPN_ENROL)
+                conversation = Conversation(tls, 1 << 16)
+                await conversation.send(messages.Ping(token=1))
+                for _ in range(10):
+                    await drive(tls, lambda tls=tls: tls.send(b"x" * 8192))  # type: ignore[misc]
+                assert isinstance(await _answer(conversation), messages.Refusal)
+                tls.close()
+
+    asyncio.run(scenario())
