@@ -28,6 +28,8 @@ class Conversation:
     offered: list[str] = field(default_factory=list)
     alpn: str | None = None
     handshake_done: bool = False
+    certificate: bytes = b""
+    """The client's (DER); only asked for where the relay has `authorities`."""
     received: bytes = b""
     answered: bytes = b""
     ended: str | None = None
@@ -37,15 +39,27 @@ class MitmRelay:
     """`with MitmRelay(lab, "factory", certificate, key) as mitm:` leads new connections to the GM astray while inside.
 
     It agrees to whatever ALPN the client offers first. With `forward` it speaks TLS with the real GM as well and hands
-    on the bytes, both ways; without, it only listens. Connections that existed before go on undisturbed.
+    on the bytes, both ways; without, it only listens. With `authorities` (a file) it asks clients for a certificate of
+    theirs; `greeting` is what it says to every client by itself. Connections that existed before go on undisturbed.
     """
 
     def __init__(
-        self, lab: Lab, firewall: str, certificate: Path, key: Path, *, port: int = 8443, forward: bool = False
+        self,
+        lab: Lab,
+        firewall: str,
+        certificate: Path,
+        key: Path,
+        *,
+        port: int = 8443,
+        forward: bool = False,
+        authorities: Path | None = None,
+        greeting: bytes = b"",
     ) -> None:
         self._firewall = lab.firewall(firewall)
         self._place = lab.place(firewall)
         self._arguments = [str(port), str(certificate), str(key), *(["--forward"] if forward else [])]
+        self._arguments += ["--authorities", str(authorities)] if authorities else []
+        self._arguments += ["--greeting", greeting.hex()] if greeting else []
         self._port = port
         self._process: Process | None = None
 
@@ -92,6 +106,7 @@ def _note(conversation: Conversation, event: dict[str, Any]) -> None:
         case "handshake":
             conversation.alpn = event["alpn"]
             conversation.handshake_done = True
+            conversation.certificate = bytes.fromhex(event["certificate"])
         case "received":
             conversation.received += bytes.fromhex(event["data"])
         case "answered":

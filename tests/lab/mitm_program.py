@@ -1,6 +1,6 @@
 """Program: a TLS server that answers for whoever it was asked for, and tells everything that it gets.
 
-Usage: python -m lab.mitm_program PORT CERTIFICATE KEY [--forward]
+Usage: python -m lab.mitm_program PORT CERTIFICATE KEY [--forward] [--authorities FILE] [--greeting HEX]
 
 Says "listens", then one JSON object a line: {"conversation": 1, "event": "hello" | "handshake" | "received" |
 "answered" | "ended", ...}, bytes in hexadecimal. One thread a conversation: it serves tests, not crowds.
@@ -86,8 +86,14 @@ def serve(number: int, plain: socket.socket, arguments: argparse.Namespace) -> N
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(arguments.certificate, arguments.key)
             context.set_alpn_protocols(offered)
+            if arguments.authorities:
+                context.verify_mode = ssl.CERT_OPTIONAL
+                context.load_verify_locations(arguments.authorities)
             with context.wrap_socket(plain, server_side=True) as client:
-                say(number, "handshake", alpn=client.selected_alpn_protocol())
+                shown = client.getpeercert(binary_form=True) or b""
+                say(number, "handshake", alpn=client.selected_alpn_protocol(), certificate=shown.hex())
+                if arguments.greeting:
+                    client.sendall(bytes.fromhex(arguments.greeting))
                 if not arguments.forward:
                     _carry(number, client, None)
                     return
@@ -135,6 +141,8 @@ def main() -> None:
     parser.add_argument("certificate")
     parser.add_argument("key")
     parser.add_argument("--forward", action="store_true", help="carry the bytes to the real GM")
+    parser.add_argument("--authorities", help="ask clients for a certificate of these")
+    parser.add_argument("--greeting", default="", help="bytes to say to every client after the handshake")
     arguments = parser.parse_args()
     with socket.create_server(("", arguments.port)) as listener:
         sys.stdout.write("listens\n")
