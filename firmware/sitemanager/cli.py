@@ -171,7 +171,11 @@ def _run(options: argparse.Namespace) -> None:
     with state.exclusive(), Instance():
         _make_runtime(options.runtime)
         daemon = Daemon(state, options.runtime, LinuxNetwork(options.runtime, report), report)
-        asyncio.run(daemon.run())
+        asyncio.new_event_loop().run_until_complete(daemon.run())
+        # All is put away. What may be left is a thread that waits for a name server which does not answer: the
+        # interpreter would wait with it, for minutes.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _status(options: argparse.Namespace) -> None:

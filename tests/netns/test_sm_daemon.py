@@ -113,6 +113,57 @@ def test_denied_stays_denied_when_the_hosts_firewall_is_loaded_anew(system: Syst
         site.processes[-1].kill9()
 
 
+def test_machine_side_is_guarded_when_it_appears_during_a_session(system: System, sm: SiteManager) -> None:
+    site = system.lab.site
+    assert sm.process is not None
+    sm.process.terminate()
+    sm.run("config", "set", "dev_interfaces", "eth1,eth9")
+    restart(sm)
+    try:
+        said = len(sm.process.lines)
+        connect(system)
+        assert sm.process is not None
+        sm.process.wait_for_line("eth9 does not exist")
+        said = len(sm.process.lines)
+        site.run(["ip", "link", "add", "eth9", "type", "veth", "peer", "name", "eth10"])
+        sm.process.wait_for_line("forwarding was off on eth9", after=said)
+        assert 'iifname { "eth1", "eth9" } drop' in site.run(["nft", "list", "ruleset"]).stdout
+        system.lm.run("disconnect", "--all")
+        wait_until(lambda: has_no_session(system), 5.0, "the end of the session")
+        assert site.run(["cat", "/proc/sys/net/ipv4/conf/eth9/forwarding"]).stdout.strip() == "0"
+    finally:
+        site.run(["ip", "link", "del", "eth9"], check=False)
+        sm.process.terminate()
+        sm.run("config", "set", "dev_interfaces", "eth1")
+
+
+def test_daemon_ends_at_once_when_the_name_server_does_not_answer(system: System, sm: SiteManager) -> None:
+    if not has_every_user():
+        pytest.skip("/etc/netns belongs to root")
+    site, plant = system.lab.site, system.lab.plant
+    assert sm.process is not None
+    sm.process.terminate()
+    addresses = sm.run("config", "show").stdout.partition("gm_addresses = ")[2].splitlines()[0]
+    etc = Path("/etc/netns") / site.namespace
+    etc.mkdir(parents=True, exist_ok=True)
+    (etc / "resolv.conf").write_text("nameserver 192.168.50.10\noptions timeout:30\n")
+    rules = "table inet deaf { chain input { type filter hook input priority 0; udp dport 53 drop; }\n}\n"
+    plant.run(["nft", "-f", "-"], stdin_text=rules)
+    queries = plant.start(["tcpdump", "-nl", "--immediate-mode", "-i", "br0", "udp port 53"])
+    try:
+        queries.wait_for_line("listening on")
+        sm.run("config", "set", "gm_addresses", "gm.example")
+        sm.start()
+        queries.wait_for_line("gm.example")
+        assert sm.process.terminate(3.0) == 0
+        assert sm.process.lines[-1] == "sm: ended"
+    finally:
+        queries.terminate()
+        plant.run(["nft", "delete", "table", "inet", "deaf"])
+        shutil.rmtree(etc)
+        sm.run("config", "set", "gm_addresses", addresses)
+
+
 def test_rules_are_let_alone_when_a_firewall_of_the_owner_changes(system: System, sm: SiteManager) -> None:
     connect(system)
     site = system.lab.site

@@ -188,6 +188,8 @@ class Sessions:
         identifier = session.message.session_id
         try:
             outcome = await session.run(after, self._open_tunnel, PumpSettings(keepalive_s=self.keepalive_s))
+        except Exception as error:  # noqa: BLE001 - a fault in one session is told, and touches no other
+            outcome = SessionEnded(session_id=identifier, reason=f"internal error: {error!r}"[:MAX_TEXT])
         finally:
             for book in (self._sessions, self._began, self._ends_at):
                 book.pop(identifier, None)

@@ -92,14 +92,16 @@ class LinuxNetwork:
         """Put back what others changed: a firewall loaded anew, forwarding turned off. Raises NetworkError."""
         if not self._taps:
             return []
-        repaired = []
+        interfaces = (*self._desired.dev_interfaces, *self._taps)
+        off = [name for name in interfaces if sysctls.read("ipv4", name, "forwarding") == "0"]
+        repaired = [f"forwarding was off on {name}; it is on again" for name in off]
         if programs.nft_list(TABLE) != self._loaded:
-            self._load(self._desired)
             repaired.append("somebody changed or removed the rules of the sessions; they are loaded again")
-        for interface in (*self._desired.dev_interfaces, *self._taps):
-            if sysctls.read("ipv4", interface, "forwarding") == "0":
-                sysctls.write("ipv4", interface, "forwarding", "1")
-                repaired.append(f"forwarding was off on {interface}; it is on again")
+        if repaired:
+            # The rules come first: an interface that has just appeared is guarded before it forwards.
+            self._load(self._desired)
+            for name in off:
+                sysctls.write("ipv4", name, "forwarding", "1")
         return repaired
 
     def clean_up(self) -> None:
