@@ -12,6 +12,7 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from gatelink.exceptions import InputError
 
 _SHOWN: Final = 8
+_SHOWN_CHARACTERS = 80
 
 
 class Device(Protocol):
@@ -66,8 +67,9 @@ def resolve(text: str, appliances: Sequence[A]) -> Target[A]:
             return found[0]
         if found:
             listed = ", ".join(sorted(_describe(target) for target in found)[:_SHOWN])
-            raise InputError(f"{text!r} is ambiguous: {listed}; name one of them in full")
-    raise NotFound(f"nothing that you may reach is called {text!r}; `lm list` shows what there is")
+            raise InputError(f"{text[:_SHOWN_CHARACTERS]!r} is ambiguous: {listed}; name one of them in full")
+    called = repr(text[:_SHOWN_CHARACTERS])
+    raise NotFound(f"nothing that you may reach is called {called}; `lm list` shows what there is")
 
 
 def _matches(text: str, appliances: Sequence[A], same: Callable[[str, str], bool]) -> Iterator[Target[A]]:
