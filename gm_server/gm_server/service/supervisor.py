@@ -58,18 +58,19 @@ class Supervisor:
         users = {peer.user_id for peer in self._peers.users()} | {session.user_id for session in self._sessions.live}
         appliances = {session.appliance_id for session in self._sessions.live}
         facts, active = await self._store.read(_load, users, appliances)
+        now = self._clock()
+        next_at = math.inf
+        # The sessions first: their ends are told over the connections that are closed after them.
+        for session in self._sessions.live:
+            if session.user_id in users and session.appliance_id in appliances:
+                next_at = min(next_at, self._judge(session, facts, now))
+        self._next_at = next_at
         for appliance in self._peers.appliances():
             if active.get(appliance.appliance_id) != appliance.certificate_sha256:
                 appliance.channel.refuse("unknown-certificate", "this appliance was removed, revoked or enrolled anew")
         for user in self._peers.users():
             if user.user_id in users and user.certificate_sha256 not in facts.user_certificates:
                 user.channel.refuse("login", "this account cannot log in any more")
-        now = self._clock()
-        next_at = math.inf
-        for session in self._sessions.live:
-            if session.user_id in users and session.appliance_id in appliances:
-                next_at = min(next_at, self._judge(session, facts, now))
-        self._next_at = next_at
 
     def _judge(self, session: Session, facts: Facts, now: float) -> float:
         """Do what follows for one session; return when it is to be judged again at the latest."""
