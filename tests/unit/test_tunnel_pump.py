@@ -262,7 +262,8 @@ def test_ping_is_answered_with_its_token_when_it_comes(greeted: tuple[_Running, 
 
 
 def test_tunnel_ends_when_no_hello_comes_in_time(alone: tuple[_Running, _FarEnd], clock: _Clock) -> None:
-    running, _far = alone
+    running, far = alone
+    assert isinstance(far.receive(), Hello)  # its clock was read by then
     clock.now += 10.0
     running.pump.poke()
     end = running.end()
