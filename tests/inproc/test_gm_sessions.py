@@ -17,7 +17,7 @@ from gatelink.frames import encode_frame
 from gatelink.messages import encode
 from gatelink.wire import TICKET_LIFETIME_S
 from gm_server.access.grants import Target, end_grant
-from gm_server.access.history import list_history
+from gm_server.access.history import ENDED_BY_ADMINISTRATOR, list_history
 from gm_server.accounts.users import disable_user, remove_user
 from gm_server.appliances.devices import add_services, remove_device, remove_service
 from gm_server.appliances.registry import remove_appliance, revoke_appliance
@@ -313,6 +313,22 @@ def test_addresses_are_kept_when_a_session_is_resumed(tmp_path: Path) -> None:
             assert connected.tunnel == first.connected.tunnel
             assert connected.session_id != first.session_id
             first.close()
+
+    asyncio.run(scenario())
+
+
+def test_session_cannot_be_resumed_when_an_administrator_ended_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
+            gm.grant()
+            session = await open_session(user, appliance)
+            gm.server.sessions.end(session.session_id, ENDED_BY_ADMINISTRATOR, "enough")
+            assert (await user.hear_kind(messages.EndSession)).code == ENDED_BY_ADMINISTRATOR
+            answer = await user.ask_for(appliance, resume_session_id=session.session_id)
+            assert isinstance(answer, messages.Refusal)
+            assert (answer.code, answer.text) == (ENDED_BY_ADMINISTRATOR, "enough")
+            assert isinstance(await user.ask_for(appliance), messages.Connected)
+            session.close()
 
     asyncio.run(scenario())
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from gatelink.exceptions import Refused
 from gm_server.database.tables import SessionRecord
 
 from . import live
 
+ENDED_BY_ADMINISTRATOR: Final = "ended-by-administrator"
 RESUME_S = 600.0
 """For so long a session that broke can be resumed with its addresses."""
 
@@ -60,10 +63,15 @@ def close_open_rows(session: Session, now: float) -> None:
 
 
 def tunnel_to_resume(session: Session, session_id: str, user_id: str, appliance_id: str, now: float) -> str | None:
-    """Return the PC's tunnel address of a session of this user with this appliance that ended lately."""
+    """Return the PC's tunnel address of a session of this user with this appliance that ended lately.
+
+    Raises Refused if an administrator ended it: to resume is to go on by oneself, and that was to stop.
+    """
     record = session.get(SessionRecord, session_id)
     if record is None or (record.user_id, record.appliance_id) != (user_id, appliance_id):
         return None
+    if record.end_code == ENDED_BY_ADMINISTRATOR:
+        raise Refused(ENDED_BY_ADMINISTRATOR, record.end_reason or "an administrator ended the session")
     if record.ended_at is not None and now - record.ended_at > RESUME_S:
         return None
     return record.tunnel_pc

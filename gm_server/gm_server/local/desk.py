@@ -15,6 +15,7 @@ import msgspec
 from gatelink.exceptions import GatelinkError
 from gatelink.frames import HEADER_BYTES
 from gm_server import __version__
+from gm_server.access.history import ENDED_BY_ADMINISTRATOR
 
 from .ask import socket_path
 from .messages import (
@@ -118,7 +119,7 @@ class Desk:
             case AskEnd(session_id):
                 if server.sessions.live.get(session_id) is None:
                     return Failed(f"there is no live session {session_id[:60]}; `gm sessions list` shows all")
-                server.sessions.end(session_id, "ended-by-administrator", "an administrator ended the session")
+                server.sessions.end(session_id, ENDED_BY_ADMINISTRATOR, "an administrator ended the session")
                 return Done()
             case AskReload():
                 server.reload()
