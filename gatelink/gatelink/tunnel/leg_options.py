@@ -64,13 +64,15 @@ def limit_not_sent(leg: socket.socket, *, slow: bool) -> None:
 def limit_received(leg: socket.socket, size_bytes: int | None) -> None:
     """Bound what may wait in the kernel until it is read; None: as much as the kernel thinks fit. Linux, TCP only.
 
-    TCP_WINDOW_CLAMP would not do: it bounds the window that is offered beyond what waits already.
+    TCP_WINDOW_CLAMP would not do: it bounds the window that is offered beyond what waits already. Below two segments
+    (64 KiB each on loopback) TCP would crawl.
     """
     if sys.platform != "linux" or leg.family not in _TCP_FAMILIES:
         return
     if size_bytes is not None:
+        segment_bytes = leg.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
         # The kernel doubles the value for its own book-keeping, which is little for the big segments of a busy leg.
-        leg.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes * 5 // 8)
+        leg.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(size_bytes, 2 * segment_bytes) * 5 // 8)
     else:
         with contextlib.suppress(OSError):  # before Linux 5.14 the bound stays
             leg.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, 0)

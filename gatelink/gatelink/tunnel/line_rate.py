@@ -51,3 +51,7 @@ class LineRate:
         """The line took everything at ``now``."""
         if self._free_since is None:
             self._free_since = now
+
+    def is_free(self, now: float) -> bool:
+        """Whether the line has taken everything for a while."""
+        return self._free_since is not None and now - self._free_since > _GAP_S

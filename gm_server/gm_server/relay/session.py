@@ -26,13 +26,14 @@ _TURN_BYTES: Final = 1024 * 1024
 _TURN_S: Final = 0.005
 _LEAST_TURN_BYTES: Final = 16 * 1024
 _LEAST_WAITING_BYTES: Final = 32 * 1024
+_MARGIN: Final = 1.2
 _SPLICE: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 class Direction:
     """Bytes from one leg to the other."""
 
-    __slots__ = ("_rate", "_turn_bytes", "bytes", "ended", "pipe", "session", "source", "target")
+    __slots__ = ("_rate", "_reviewed_bytes", "_turn_bytes", "bytes", "ended", "pipe", "session", "source", "target")
 
     def __init__(self, session: Session, source: int, target: int) -> None:
         self.session = session
@@ -46,6 +47,7 @@ class Direction:
         # Most directions never meet a full line.
         self._rate: LineRate | None = None
         self._turn_bytes = _TURN_BYTES
+        self._reviewed_bytes = 0
 
     def move(self, stock: PipeStock) -> bool:
         """Move what is there, one pipe full at most; returns whether epoll is to be asked for something else now.
@@ -102,22 +104,41 @@ class Direction:
         rate = self._rate
         if rate is None:
             rate = self._rate = LineRate()
+            self._reviewed_bytes = self.bytes
         if self.pipe is None:
             rate.free(now)
             return
         was_slow = rate.is_slow
         if not rate.full(now, self.bytes - self.pipe.held_bytes) or not (rate.is_slow or was_slow):
             return
-        legs, speed = self.session.legs, rate.bytes_a_second or 0.0
         if rate.is_slow:
-            source = legs[self.source]
+            speed = rate.bytes_a_second or 0.0
+            source = self.session.legs[self.source]
             self._turn_bytes = max(_LEAST_TURN_BYTES, int(speed * _TURN_S))
             limit_received(source, max(_LEAST_WAITING_BYTES, int(speed * (TARGET_S + round_trip_s(source)))))
+            limit_not_sent(self.session.legs[self.target], slow=True)
         else:
-            self._turn_bytes = _TURN_BYTES
-            limit_received(legs[self.source], None)
-        if rate.is_slow != was_slow:
-            limit_not_sent(legs[self.target], slow=rate.is_slow)
+            self._relax()
+
+    def review(self, now: float, seconds: float) -> bool:
+        """Called every so many ``seconds``; returns whether this direction has met a full line.
+
+        A line that is free, and takes more than it was measured to take, is not slow. Without this, limits that are too
+        tight would keep themselves: a target that is never full is never measured again.
+        """
+        moved, self._reviewed_bytes = self.bytes - self._reviewed_bytes, self.bytes
+        rate = self._rate
+        if rate is None:
+            return False
+        if rate.is_slow and rate.is_free(now) and moved > _MARGIN * seconds * (rate.bytes_a_second or 0.0):
+            self._rate = None
+            self._relax()
+        return True
+
+    def _relax(self) -> None:
+        self._turn_bytes = _TURN_BYTES
+        limit_received(self.session.legs[self.source], None)
+        limit_not_sent(self.session.legs[self.target], slow=False)
 
     def _end(self) -> bool:
         self.ended = True

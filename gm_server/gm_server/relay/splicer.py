@@ -28,6 +28,8 @@ class Splicer:
         self._stock = stock or PipeStock()
         self._on_ended = on_ended
         self._sessions: dict[str, Session] = {}
+        self._limited: set[Session] = set()
+        """Sessions of which a line was full lately."""
         # By leg: what it is the source of, and what it is the target of.
         self._directions: dict[int, tuple[Direction, Direction]] = {}
 
@@ -95,11 +97,22 @@ class Splicer:
                 continue
             if changed:
                 session = inward.session
+                self._limited.add(session)
                 if session.has_ended:
                     self._close(session, "closed by both ends")
                 else:
                     session.ask(self._epoll)
         return watched
+
+    def review(self, now: float, seconds: float) -> None:
+        """Look at the limits of the sessions that have met a full line; to be called every so many ``seconds``."""
+        for session in list(self._limited):
+            try:
+                # Both, whatever the first one says.
+                if not any([direction.review(now, seconds) for direction in (session.from_a, session.from_b)]):
+                    self._limited.discard(session)
+            except OSError as error:
+                self._close(session, f"a leg was lost: {error.strerror or error}")
 
     def close(self) -> None:
         """Close everything, without a report."""
@@ -112,6 +125,7 @@ class Splicer:
 
     def _close(self, session: Session, why: str) -> None:
         del self._sessions[session.session_id]
+        self._limited.discard(session)
         for leg in session.legs:
             del self._directions[leg]
         session.close(self._stock)

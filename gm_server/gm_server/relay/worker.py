@@ -63,8 +63,10 @@ class Worker:
                     self._obey()
                 now = time.monotonic()
                 if now >= report_at:
+                    elapsed_s = now - report_at + _COUNTERS_EVERY_S
                     report_at = now + _COUNTERS_EVERY_S
                     self._report_counters()
+                    self._splicer.review(now, elapsed_s)
         except (_GateManagerGone, BrokenPipeError, ConnectionResetError):
             pass
         finally:
