@@ -121,18 +121,19 @@ class Direction:
             self._relax()
 
     def review(self, now: float, seconds: float) -> bool:
-        """Called every so many ``seconds``; returns whether this direction has met a full line.
+        """Called every so many ``seconds``; returns whether its target's line is slow.
 
         A line that is free, and takes more than it was measured to take, is not slow. Without this, limits that are too
         tight would keep themselves: a target that is never full is never measured again.
         """
         moved, self._reviewed_bytes = self.bytes - self._reviewed_bytes, self.bytes
         rate = self._rate
-        if rate is None:
+        if rate is None or not rate.is_slow:
             return False
-        if rate.is_slow and rate.is_free(now) and moved > _MARGIN * seconds * (rate.bytes_a_second or 0.0):
+        if rate.is_free(now) and moved > _MARGIN * seconds * (rate.bytes_a_second or 0.0):
             self._rate = None
             self._relax()
+            return False
         return True
 
     def _relax(self) -> None:

@@ -108,8 +108,8 @@ class Splicer:
         """Look at the limits of the sessions that have met a full line; to be called every so many ``seconds``."""
         for session in list(self._limited):
             try:
-                # Both, whatever the first one says.
-                if not any([direction.review(now, seconds) for direction in (session.from_a, session.from_b)]):
+                limited = session.from_a.review(now, seconds), session.from_b.review(now, seconds)
+                if not any(limited):
                     self._limited.discard(session)
             except OSError as error:
                 self._close(session, f"a leg was lost: {error.strerror or error}")
