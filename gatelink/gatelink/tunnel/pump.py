@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,9 @@ _END_TEXT_CHARACTERS: Final = 120
 _FAREWELL_S: Final = 0.5
 """How long the last words may wait for a full line."""
 _HELLO_TIMEOUT_S: Final = 10.0
+_SWITCH_INTERVAL_S: Final = 0.0005
+"""How long another thread of this process may keep the interpreter from a frame; Python's default is ten times as much
+(docs/decisions/0013)."""
 _CLOSED: Final = "the connection was closed without an End"
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
@@ -180,6 +184,8 @@ class Pump:
     def run(self) -> PumpEnd:
         """Carry frames until the tunnel ends, and say why it did. Never raises for what the far end or the OS does."""
         reason, detail = EndReason.LOST, ""
+        if sys.getswitchinterval() > _SWITCH_INTERVAL_S:
+            sys.setswitchinterval(_SWITCH_INTERVAL_S)
         try:
             self._prepare()
             with select.epoll() as epoll:
