@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import datetime
 import functools
@@ -59,6 +60,7 @@ class Clock:
 @functools.cache
 def _template() -> DataDirectory:
     directory = DataDirectory(Path(tempfile.mkdtemp(prefix="gatelink-gm-template-")))
+    atexit.register(shutil.rmtree, directory.path)
     settings = Config(name="test", addresses=("127.0.0.1",), listen=("127.0.0.1:0",))
     directory.make(settings, datetime.datetime.now(datetime.UTC))
     database = Database(directory.database_path, create=True)
