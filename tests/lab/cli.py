@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None, occupy: Occupy | None = None) -> int
     return status
 
 
-def _up(_arguments: argparse.Namespace, words: list[str], occupy: Occupy | None) -> int:
+def _up(arguments: argparse.Namespace, words: list[str], occupy: Occupy | None) -> int:
     if not rights.is_root():
         rights.check()
         rights.run_with_rights([*_SELF, *words])
@@ -48,7 +48,8 @@ def _up(_arguments: argparse.Namespace, words: list[str], occupy: Occupy | None)
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: over.set())
-    with Lab() as lab, (occupy or _nobody)(lab) as news:
+    tenants = _nobody if arguments.bare or occupy is None else occupy
+    with Lab() as lab, tenants(lab) as news:
         _say([*picture.usage(lab), *news, "", "The lab is up; Ctrl-C takes it down."])
         over.wait()
     _say(["The lab is down; nothing is left."])
@@ -183,7 +184,10 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    command("up", _up, "build the lab, print its map, stay until Ctrl-C, remove it")
+    found = command("up", _up, "build the lab, start everything in it, stay until Ctrl-C, remove it")
+    found.add_argument(
+        "--bare", action="store_true", help="the places only, without GateManager, SiteManager, LinkManager"
+    )
     found = command("exec", _exec, "run a command in a place: exec pc -- ping 203.0.113.10")
     found.add_argument("place")
     found.add_argument("command", nargs="+", metavar="CMD")

@@ -32,7 +32,9 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A terminal in which `./lab up` runs."""
-    process = Process("./lab up", [str(_ROOT / "lab"), "up"], tmp_path_factory.mktemp("up") / "log", _ENVIRONMENT)
+    process = Process(
+        "./lab up", [str(_ROOT / "lab"), "up", "--bare"], tmp_path_factory.mktemp("up") / "log", _ENVIRONMENT
+    )
     process.wait_for_line("The lab is up; Ctrl-C takes it down")
     try:
         yield process
@@ -111,7 +113,7 @@ def test_error_is_one_line(terminal: Process, words: str, status: int, said: str
 def test_what_a_crash_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
     prefix = f"{_PREFIX}k"
     environment = {**os.environ, "GATELINK_LAB_PREFIX": prefix}
-    crashed = Process("./lab up", [str(_ROOT / "lab"), "up"], tmp_path / "log", environment)
+    crashed = Process("./lab up", [str(_ROOT / "lab"), "up", "--bare"], tmp_path / "log", environment)
     crashed.wait_for_line("The lab is up")
     with pytest.raises(LabInUse, match=f"in use by process {crashed.pid};"):
         Lab(prefix).up()
@@ -131,7 +133,10 @@ def test_what_a_crash_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
 
 def test_down_removes_what_a_crash_left(tmp_path: Path) -> None:
     crashed = Process(
-        "./lab up", [str(_ROOT / "lab"), "up"], tmp_path / "log", {**os.environ, "GATELINK_LAB_PREFIX": f"{_PREFIX}d"}
+        "./lab up",
+        [str(_ROOT / "lab"), "up", "--bare"],
+        tmp_path / "log",
+        {**os.environ, "GATELINK_LAB_PREFIX": f"{_PREFIX}d"},
     )
     crashed.wait_for_line("The lab is up")
     crashed.kill9()
@@ -145,7 +150,7 @@ def test_down_removes_what_a_crash_left(tmp_path: Path) -> None:
 def test_nothing_is_left_when_up_is_ended(tmp_path: Path, number: signal.Signals) -> None:
     prefix = f"{_PREFIX}s"
     environment = {**os.environ, "GATELINK_LAB_PREFIX": prefix}
-    process = Process("./lab up", [str(_ROOT / "lab"), "up"], tmp_path / "log", environment)
+    process = Process("./lab up", [str(_ROOT / "lab"), "up", "--bare"], tmp_path / "log", environment)
     process.wait_for_line("The lab is up")
     process.signal(number)
     assert process.wait() == 0
@@ -191,7 +196,9 @@ def test_ordinary_user_is_told_when_tun_is_closed_to_him(ordinary_user: Path) ->
 
 
 def test_ordinary_user_has_a_lab_in_a_user_namespace(ordinary_user: Path, tmp_path: Path) -> None:
-    up = Process("./lab up", as_ordinary_user(ordinary_user, "0666", "exec ./lab up"), tmp_path / "log", os.environ)
+    up = Process(
+        "./lab up", as_ordinary_user(ordinary_user, "0666", "exec ./lab up --bare"), tmp_path / "log", os.environ
+    )
     try:
         up.wait_for_line("The lab is up")
 
@@ -214,11 +221,15 @@ def test_ordinary_user_has_a_lab_in_a_user_namespace(ordinary_user: Path, tmp_pa
 
 
 def test_ordinary_users_lab_ends_with_its_first_process(ordinary_user: Path, tmp_path: Path) -> None:
-    up = Process("./lab up", as_ordinary_user(ordinary_user, "0666", "exec ./lab up"), tmp_path / "log", os.environ)
+    up = Process(
+        "./lab up", as_ordinary_user(ordinary_user, "0666", "exec ./lab up --bare"), tmp_path / "log", os.environ
+    )
     up.wait_for_line("The lab is up")
     up.kill9()
     up.forget()  # returns once nobody holds the log open any more: everything has ended
-    again = Process("./lab up", as_ordinary_user(ordinary_user, "0666", "exec ./lab up"), tmp_path / "log2", os.environ)
+    again = Process(
+        "./lab up", as_ordinary_user(ordinary_user, "0666", "exec ./lab up --bare"), tmp_path / "log2", os.environ
+    )
     again.wait_for_line("The lab is up")
     assert again.terminate() == 0
     again.forget()
