@@ -17,6 +17,7 @@ _LINE_BROKE: Final = frozenset(
         "gm-stopped",
         "join-failed",
         "leg-lost",
+        "link",
         "offline",
         "relay",
         "resumed",
