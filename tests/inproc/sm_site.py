@@ -267,7 +267,7 @@ async def open_session(gm: SiteGm, site: Site, far_end: FarEnd, **announcement: 
     """Open a session all the way: frames can flow."""
     gm.send(far_end.announcement(**announcement))
     await far_end.join(gm, site)
-    await eventually(lambda: site.said(f"session {far_end.session_id} of {far_end.user} open"), "the open session")
+    await eventually(lambda: site.said(f"session {far_end.session_id} of {far_end.user} open on"), "the open session")
     return far_end
 
 

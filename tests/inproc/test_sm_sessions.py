@@ -212,7 +212,7 @@ def test_old_session_goes_first_when_one_with_its_addresses_comes(tmp_path: Path
         gm.send(again.announcement())
         await again.join(gm, site)
         assert "takes its place" in (await gm.told(SessionEnded, "s1")).reason
-        await eventually(lambda: site.said("session s2 of anna open"), "the second session")
+        await eventually(lambda: site.said("session s2 of anna open on"), "the second session")
         sessions = [state.sessions for state in site.network.states]
         assert all(len(state) <= 1 for state in sessions)
         assert sessions.count(()) >= 2, "nothing was there between the two"
@@ -338,6 +338,24 @@ def test_sessions_end_and_are_told_when_the_daemon_stops(tmp_path: Path) -> None
 
     _, gm = scene(tmp_path, conversation)
     assert [message for message in gm.messages if isinstance(message, SessionEnded)]
+
+
+def test_session_is_refused_when_the_daemon_is_stopping(tmp_path: Path) -> None:
+    """An LM resumes at once what was ended: the daemon would never come to its end."""
+
+    async def conversation(site: Site, gm: SiteGm) -> None:
+        await open_session(gm, site, FarEnd())
+        assert site.daemon is not None
+        site.network.gate.clear()
+        try:
+            site.daemon.stop()
+            await gm.told(SessionEnded, "s1")
+            gm.send(FarEnd("s2").announcement())
+            assert (await gm.told(SessionRefused, "s2")).code == "stopping"
+        finally:
+            site.network.gate.set()
+
+    scene(tmp_path, conversation)
 
 
 def test_changes_by_others_are_reported_when_the_network_is_put_back(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._ends_at: dict[str, float | None] = {}
         self._began: dict[str, float] = {}
+        self._closing = False
         self._told: set[str] = set()
         """Sessions whose end was told before it was complete."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -106,7 +107,8 @@ class Sessions:
             self._stop(session, reason)
 
     async def close(self, reason: str) -> None:
-        """End every session and wait until nothing of them is left, at most ``END_DEADLINE_S``."""
+        """End every session, let none in, and wait until nothing of them is left, at most ``END_DEADLINE_S``."""
+        self._closing = True
         self.control_is_back()
         self.stop_all(reason)
         while self._tasks:
@@ -164,6 +166,8 @@ class Sessions:
         session.stop(reason)
 
     def _refusal(self, message: OpenSession) -> SessionRefused | None:
+        if self._closing:
+            return SessionRefused(session_id=message.session_id, code="stopping", text="this SiteManager is stopping")
         reason = self._lock_reason()
         if reason is not None:
             text = f"remote access is locked at the machine ({reason})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import Callable
 
 from gatelink.tunnel.offload import Offload
@@ -64,6 +65,9 @@ class FakeNetwork:
         """Every state that was applied, oldest first."""
         self.refuses: str | None = None
         """The error of the next ``apply`` that has a session in it."""
+        self.gate = threading.Event()
+        """``apply`` waits until it is set, as it is from the start."""
+        self.gate.set()
         self.taps: dict[str, FakeTap] = {}
         self.changes: list[list[str]] = []
         """What the next calls of ``verify`` find."""
@@ -84,6 +88,7 @@ class FakeNetwork:
 
     def apply(self, desired: DesiredState) -> None:
         """Keep the state; open and close adapters."""
+        self.gate.wait()
         if self.refuses is not None and desired.sessions:
             text, self.refuses = self.refuses, None
             raise NetworkError(text)
