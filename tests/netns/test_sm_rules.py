@@ -13,7 +13,7 @@ from lab import Lab, Place, Process, knock, ping
 from netns.sm_ground import ECHO, MODBUS, PLC_ADDRESS, SNMP, Ground, device, ground, session
 
 pytestmark = pytest.mark.netns
-REFUSED = {"refused", "silent"}
+REFUSED = {"prohibited", "silent"}
 """The kernel sends one host six ICMP errors at once, then one a second (icmp_ratelimit); TCP is always reset."""
 
 
@@ -76,17 +76,20 @@ def pc(module_lab: Lab, site: Ground) -> Place:
     return module_lab.pc
 
 
-def datagram(place: Place, address: str, port: int, timeout_s: float = 1.0) -> str:
+def datagram(place: Place, address: str, port: int, timeout_s: float = 1.0, size_bytes: int = 1) -> str:
     """Send one and say what came of it."""
     script = (
         "import socket, sys\n"
         "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(float(sys.argv[3]))\n"
-        "s.connect((sys.argv[1], int(sys.argv[2]))); s.send(b'x')\n"
+        "s.connect((sys.argv[1], int(sys.argv[2]))); s.send(bytes(int(sys.argv[4])))\n"
         "try:\n    s.recv(10); print('answered')\n"
         "except TimeoutError: print('silent')\n"
-        "except OSError as e: print('refused')\n"
+        "except ConnectionRefusedError: print('refused')\n"
+        "except OSError: print('prohibited')\n"
     )
-    return place.run([sys.executable, "-I", "-S", "-c", script, address, str(port), str(timeout_s)]).stdout.strip()
+    return place.run(
+        [sys.executable, "-I", "-S", "-c", script, address, str(port), str(timeout_s), str(size_bytes)]
+    ).stdout.strip()
 
 
 def test_granted_port_is_open_when_asked_from_the_pc(pc: Place) -> None:
@@ -107,6 +110,19 @@ def test_device_without_gateway_sees_the_sm_when_the_pc_asks(pc: Place, plant: P
 
 def test_large_datagrams_pass_when_they_come_in_fragments(pc: Place) -> None:
     assert ping(pc, PLC_ADDRESS, size_bytes=4000).received == 1
+    assert datagram(pc, PLC_ADDRESS, 161, size_bytes=4000) == "answered"
+
+
+def test_fragments_are_refused_when_the_port_is_not_granted(pc: Place, everybody: Heard) -> None:
+    assert datagram(pc, PLC_ADDRESS, 502, timeout_s=0.3, size_bytes=4000) in REFUSED
+    assert datagram(pc, "192.168.50.11", 161, timeout_s=0.3, size_bytes=4000) in REFUSED
+    assert everybody.lines() == []
+
+
+def test_device_says_so_itself_when_nobody_listens_on_a_granted_port(pc: Place, site: Ground) -> None:
+    """An ICMP error about a granted connection finds its way back."""
+    site.apply(session(1, device(Service("nobody", "udp", 9999, 9999))))
+    assert datagram(pc, PLC_ADDRESS, 9999) == "refused"
 
 
 @pytest.mark.parametrize(
