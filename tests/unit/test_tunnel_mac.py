@@ -1,6 +1,7 @@
 """The MAC addresses of a tunnel's two ends."""
 
 import pytest
+
 from gatelink.tunnel_mac import tunnel_mac
 
 
