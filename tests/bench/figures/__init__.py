@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.figures import fleet, limited_line, loaded_ping, modbus_requests, processor_time, relay_alone, throughput
+from bench.figures import (
+    fleet,
+    limited_line,
+    loaded_ping,
+    modbus_requests,
+    processor_time,
+    products,
+    relay_alone,
+    throughput,
+)
 from bench.results import Result
 from bench.scene import Scene
 
 FIGURES: dict[str, Callable[[Scene, int], Sequence[Result]]] = {
     module.NAME: module.measure
-    for module in (throughput, modbus_requests, loaded_ping, limited_line, relay_alone, processor_time, fleet)
+    for module in (throughput, modbus_requests, loaded_ping, limited_line, relay_alone, processor_time, products, fleet)
 }
