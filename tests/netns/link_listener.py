@@ -1,4 +1,4 @@
-"""Program: tells of every IP packet that an interface gets, whoever it is for: to show what did not arrive.
+"""Program: tells of every IP and ARP packet that an interface gets, whoever it is for: to show what did not arrive.
 
     python -P -m netns.link_listener INTERFACE...
 
@@ -21,7 +21,7 @@ _READ_BYTES = 65536
 
 
 def describe(frame: bytes) -> str | None:
-    """Return what the packet is; None for what is not IP."""
+    """Return what the packet is; None for what is neither IP nor ARP (who is looked for is a trace, too)."""
     kind, packet = frame[12:14], frame[14:]
     if kind == b"\x08\x00" and len(packet) >= 20:
         protocol, source, target = packet[9], packet[12:16], packet[16:20]
@@ -29,6 +29,10 @@ def describe(frame: bytes) -> str | None:
         first = not int.from_bytes(packet[6:8], "big") & 0x1FFF
     elif kind == b"\x86\xdd" and len(packet) >= 40:
         protocol, source, target, payload, first = packet[6], packet[8:24], packet[24:40], packet[40:], True
+    elif kind == b"\x08\x06" and len(packet) >= 28:
+        if packet[7] != 1:
+            return None  # an answer is nobody's packet on its way: whoever asked caused it
+        return f"arp {ipaddress.ip_address(packet[14:18])} > {ipaddress.ip_address(packet[24:28])} {packet[7]}"
     else:
         return None
     name = _NAMES.get(protocol, str(protocol))

@@ -95,7 +95,7 @@ class Scene:
     system: System
     other: LinkManager
     listeners: list[Process]
-    """Packets at the plant (all of it), at the SM's uplink, and at the other PC's tunnel."""
+    """Packets that the SM sent: into the plant, out of its uplink, and into the other PC's tunnel."""
     servers: list[Process]
     """Programs that would answer."""
     pc_address: str
@@ -130,9 +130,10 @@ class Scene:
 
     def _is_granted(self, line: str) -> bool:
         plant = "port-site tcp 192.168.50.1 > 192.168.50.10 502", "port-site icmp 192.168.50.1 > 192.168.50.10 8"
-        gm = "eth0 tcp 203.0.113.10 > 10.20.1.2 "
+        gm = "lan0 tcp 10.20.1.2 > 203.0.113.10 "
+        looked_for = "port-site arp 192.168.50.1 > 192.168.50.10 ", "lan0 arp 10.20.1.2 > 10.20.1.1 "
         own = f"gl0 tcp {PLC_ADDRESS} > {self.other_address} ", f"gl0 icmp {PLC_ADDRESS} > {self.other_address} 0"
-        return line in plant or line.startswith((gm, *own)) or " icmp6 fe80:" in line
+        return line in plant or line.startswith((gm, *own, *looked_for)) or " icmp6 fe80:" in line
 
 
 def echo(place: Place) -> Process:
@@ -175,7 +176,7 @@ def two_users(module_lab: Lab) -> Iterator[Scene]:
     (pc_address, gateway), (other_address, other_gateway) = tunnel_of(lab.pc), tunnel_of(pc2)
     for network in ("192.168.50.0/24", "10.20.1.0/24", "192.168.99.0/24", other_address, other_gateway, "8.8.8.8"):
         lab.pc.run(["ip", "route", "replace", network, "via", gateway, "dev", "gl0"])
-    listeners = [listen(lab.plant, "port-site"), listen(lab.site, "eth0"), listen(pc2, "gl0")]
+    listeners = [listen(lab.plant, "port-site"), listen(lab.factory, "lan0"), listen(pc2, "gl0")]
     found = Scene(
         system,
         other,
