@@ -50,7 +50,7 @@ class _Joined:
             except BlockingIOError:
                 if not self.session.from_a.is_full:
                     return
-                self.session.from_a.move(self.stock)
+                self.session.from_a.move_rest(self.stock)
 
 
 @pytest.fixture
@@ -93,39 +93,53 @@ def test_line_was_never_slow_when_it_was_never_full(joined: _Joined) -> None:
     assert not joined.session.from_a.review(100.0, 1.0)
 
 
-def test_pipe_is_lent_again_when_it_came_back_empty() -> None:
-    stock = PipeStock()
-    first = stock.borrow()
-    stock.give_back(first)
-    assert stock.borrow() is first
-    assert stock.open == 1
-    stock.give_back(first)
-    stock.close()
-    assert stock.open == 0
+@pytest.fixture
+def stock() -> Iterator[PipeStock]:
+    found = PipeStock()
+    yield found
+    found.close()
 
 
-def test_pipe_is_closed_when_bytes_are_left_in_it() -> None:
-    stock = PipeStock()
-    pipe = stock.borrow()
+def test_pipe_is_lent_again_when_it_came_back_empty(stock: PipeStock) -> None:
+    first = stock.spare
+    stock.lend_spare()
+    second = stock.spare
+    stock.give_back(first)
+    stock.lend_spare()
+    assert stock.spare is first
+    assert stock.open == 2
+    stock.give_back(second)
+
+
+def test_pipe_is_closed_when_bytes_are_left_in_it(stock: PipeStock) -> None:
+    pipe = stock.spare
     os.write(pipe.write_fd, b"rest")
     pipe.held_bytes = 4
+    stock.lend_spare()
     stock.give_back(pipe)
-    assert stock.open == 0
+    assert stock.open == 1
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(pipe.read_fd)
 
 
-def test_pipes_are_small_when_many_are_lent_at_once() -> None:
-    stock = PipeStock()
-    pipes = [stock.borrow() for _ in range(20)]
-    try:
-        sizes = [pipe.size_bytes for pipe in pipes]
-        assert sizes[0] > sizes[-1] >= 4096
-        assert sum(sizes) < 20 * 1024 * 1024
-    finally:
-        for pipe in pipes:
-            stock.give_back(pipe)
-        stock.close()
+def test_spare_pipe_is_another_one_when_its_bytes_had_nowhere_to_go(stock: PipeStock) -> None:
+    spoiled = stock.spare
+    os.write(spoiled.write_fd, b"rest")
+    stock.replace_spare()
+    assert stock.spare is not spoiled
+    assert stock.open == 1
+
+
+def test_pipes_are_small_when_many_are_lent_at_once(stock: PipeStock) -> None:
+    pipes = []
+    for _ in range(20):
+        pipes.append(stock.spare)
+        stock.lend_spare()
+    sizes = [pipe.size_bytes for pipe in pipes]
+    assert sizes[0] > sizes[-1] >= 4096
+    assert sum(sizes) < 20 * 1024 * 1024
+    for pipe in pipes:
+        stock.give_back(pipe)
 
 
 def test_pipe_is_used_as_it_is_when_the_kernel_refuses_to_grow_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +152,5 @@ def test_pipe_is_used_as_it_is_when_the_kernel_refuses_to_grow_it(monkeypatch: p
 
     monkeypatch.setattr(fcntl, "fcntl", refuse)
     stock = PipeStock()
-    pipe = stock.borrow()
-    assert pipe.size_bytes == 65536
-    stock.give_back(pipe)
+    assert stock.spare.size_bytes == 65536
     stock.close()

@@ -36,19 +36,17 @@ class PipeStock:
         self._grown = 0
         self.open = 0
         """Pipes that exist, lent or not."""
+        self.spare = self._borrow()
+        """An empty pipe for bytes that go straight through; whoever leaves bytes in it calls one of the next two."""
 
-    def borrow(self) -> Pipe:
-        """Return an empty pipe. Raises OSError when the process has no descriptors left."""
-        if self._free:
-            return self._free.pop()
-        read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._grown < _GROWN_PIPES:
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, self._wanted_bytes)
-        pipe = Pipe(read_fd, write_fd, fcntl.fcntl(write_fd, fcntl.F_GETPIPE_SZ))
-        self.open += 1
-        self._grown += pipe.size_bytes >= self._wanted_bytes
-        return pipe
+    def lend_spare(self) -> None:
+        """The spare pipe is somebody's from now on. Raises OSError when there is no descriptor for the next."""
+        self.spare = self._borrow()
+
+    def replace_spare(self) -> None:
+        """The bytes in the spare pipe have nowhere to go. Raises OSError when there is no descriptor for the next."""
+        spoiled, self.spare = self.spare, self._borrow()
+        self._close(spoiled)
 
     def give_back(self, pipe: Pipe) -> None:
         """Take back a pipe; one with bytes in it is closed, and the bytes are lost."""
@@ -59,8 +57,21 @@ class PipeStock:
 
     def close(self) -> None:
         """Close the pipes that are not lent."""
-        while self._free:
-            self._close(self._free.pop())
+        for pipe in (self.spare, *self._free):
+            self._close(pipe)
+        self._free.clear()
+
+    def _borrow(self) -> Pipe:
+        if self._free:
+            return self._free.pop()
+        read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._grown < _GROWN_PIPES:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, self._wanted_bytes)
+        pipe = Pipe(read_fd, write_fd, fcntl.fcntl(write_fd, fcntl.F_GETPIPE_SZ))
+        self.open += 1
+        self._grown += pipe.size_bytes >= self._wanted_bytes
+        return pipe
 
     def _close(self, pipe: Pipe) -> None:
         os.close(pipe.read_fd)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+from os import splice
 from typing import Final
 
 from gatelink.tunnel.leg_options import limit_not_sent, limit_received, round_trip_s
@@ -52,40 +53,41 @@ class Direction:
     def move(self, stock: PipeStock) -> bool:
         """Move what is there, one pipe full at most; returns whether epoll is to be asked for something else now.
 
-        Raises OSError when a leg broke, ConnectionAbortedError when it cannot be served.
+        Only while no bytes wait. In the common case all goes out at once, and the spare pipe stays spare. Raises
+        OSError when a leg broke, or no pipe is left for the next.
         """
+        pipe = stock.spare
+        try:
+            size = splice(self.source, pipe.write_fd, self._turn_bytes, None, None, _SPLICE)
+        except BlockingIOError:
+            return False
+        if not size:
+            self.ended = True
+            self.session.legs[self.target].shutdown(socket.SHUT_WR)
+            return True
+        self.bytes += size
+        try:
+            sent = splice(pipe.read_fd, self.target, size, None, None, _SPLICE)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            pipe.held_bytes = size
+            stock.replace_spare()
+            raise
+        if sent == size:
+            return False
+        pipe.held_bytes = size - sent
+        self.pipe = pipe
+        stock.lend_spare()
+        return True
+
+    def move_rest(self, stock: PipeStock) -> bool:
+        """Move what waits for the target; returns whether that was all."""
         pipe = self.pipe
         if pipe is None:
-            pipe = stock.borrow()
-            # The common case: everything goes out at once and the pipe is free for the next.
-            try:
-                size = os.splice(self.source, pipe.write_fd, self._turn_bytes, flags=_SPLICE)
-            except BlockingIOError:
-                stock.give_back(pipe)
-                return False
-            except OSError:
-                stock.give_back(pipe)
-                raise
-            if not size:
-                stock.give_back(pipe)
-                return self._end()
-            self.bytes += size
-            try:
-                sent = os.splice(pipe.read_fd, self.target, size, flags=_SPLICE)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                pipe.held_bytes = size
-                stock.give_back(pipe)
-                raise
-            if sent == size:
-                stock.give_back(pipe)
-                return False
-            pipe.held_bytes = size - sent
-            self.pipe = pipe
-            return True
+            return False
         try:
-            pipe.held_bytes -= os.splice(pipe.read_fd, self.target, pipe.held_bytes, flags=_SPLICE)
+            pipe.held_bytes -= splice(pipe.read_fd, self.target, pipe.held_bytes, None, None, _SPLICE)
         except BlockingIOError:
             return False
         if pipe.held_bytes:
@@ -140,11 +142,6 @@ class Direction:
         self._turn_bytes = _TURN_BYTES
         limit_received(self.session.legs[self.source], None)
         limit_not_sent(self.session.legs[self.target], slow=False)
-
-    def _end(self) -> bool:
-        self.ended = True
-        self.session.legs[self.target].shutdown(socket.SHUT_WR)
-        return True
 
 
 class Session:

@@ -84,25 +84,31 @@ class Splicer:
                 continue
             inward, outward = found
             try:
-                changed = False
-                if events & _OUT and outward.is_full:
-                    changed = outward.move(stock)
-                    outward.measure(time.monotonic())
-                # EPOLLHUP and EPOLLERR come unasked; the splice finds the reason.
-                if events & ~_OUT and not inward.is_full and not inward.ended and inward.move(stock):
-                    changed = True
+                if events == _IN:
+                    if not inward.move(stock):
+                        continue
                     inward.measure(time.monotonic())
+                else:
+                    self._serve(inward, outward, events)
             except OSError as error:
                 self._close(inward.session, f"a leg was lost: {error.strerror or error}")
                 continue
-            if changed:
-                session = inward.session
+            session = inward.session
+            if session.has_ended:
+                self._close(session, "closed by both ends")
+            else:
                 self._limited.add(session)
-                if session.has_ended:
-                    self._close(session, "closed by both ends")
-                else:
-                    session.ask(self._epoll)
+                session.ask(self._epoll)
         return watched
+
+    def _serve(self, inward: Direction, outward: Direction, events: int) -> None:
+        """All but the common case: a leg takes bytes again, has ended or broke."""
+        if events & _OUT and outward.is_full:
+            outward.move_rest(self._stock)
+            outward.measure(time.monotonic())
+        # EPOLLHUP and EPOLLERR come unasked; the splice finds the reason.
+        if events & ~_OUT and not inward.is_full and not inward.ended and inward.move(self._stock):
+            inward.measure(time.monotonic())
 
     def review(self, now: float, seconds: float) -> None:
         """Look at the limits of the sessions that have met a full line; to be called every so many ``seconds``."""

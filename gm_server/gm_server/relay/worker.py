@@ -54,19 +54,18 @@ class Worker:
 
     def run(self) -> None:
         """Serve until the GateManager is gone."""
-        report_at = time.monotonic() + _COUNTERS_EVERY_S
+        turn, clock = self._splicer.turn, time.monotonic
+        now = clock()
+        report_at = now + _COUNTERS_EVERY_S
         try:
             while True:
-                # Without sessions there is nothing to count.
-                timeout_s = max(0.0, report_at - time.monotonic()) if len(self._splicer) else -1
-                if self._splicer.turn(timeout_s):
+                if turn(report_at - now):
                     self._obey()
-                now = time.monotonic()
+                now = clock()
                 if now >= report_at:
-                    elapsed_s = now - report_at + _COUNTERS_EVERY_S
-                    report_at = now + _COUNTERS_EVERY_S
                     self._report_counters()
-                    self._splicer.review(now, elapsed_s)
+                    self._splicer.review(now, now - report_at + _COUNTERS_EVERY_S)
+                    report_at = now + _COUNTERS_EVERY_S
         except (_GateManagerGone, BrokenPipeError, ConnectionResetError):
             pass
         finally:
