@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +30,7 @@ class _Stream:
 
     def read(self, limit: int, view: memoryview) -> int:
         if not self.data:
-            raise ssl.SSLWantReadError
+            raise BlockingIOError
         size = min(self.sizes[self.number % len(self.sizes)], limit, len(view), len(self.data))
         self.number += 1
         view[:size] = self.data[:size]
@@ -50,7 +48,7 @@ def _receive(data: bytes, sizes: list[int], *, vnet_header: bool = False) -> tup
         frames.append(bytes(view))
         return len(view)
 
-    inbound = Inbound(stream.read, controls.append, memoryview(bytearray(BUFFER_BYTES)))
+    inbound = Inbound(stream.read, controls.append, memoryview(bytearray(BUFFER_BYTES)), (BlockingIOError,))
     inbound.open(write, vnet_header=vnet_header)
     while stream.data:
         assert inbound.receive()

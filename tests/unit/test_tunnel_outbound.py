@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections import deque
 
 from gatelink.tunnel.framing import LENGTH, LENGTH_BYTES, MAX_DATA_BYTES
@@ -23,7 +22,7 @@ class _Line:
         size = min(len(data), 16384)
         if size > self.room:
             self.refused = bytes(data[:size])
-            raise ssl.SSLWantWriteError
+            raise BlockingIOError
         self.refused = b""
         self.room -= size
         self.taken += data[:size]
@@ -54,7 +53,7 @@ class _Tap:
 
 
 def _outbound(line: _Line, tap: _Tap) -> Outbound:
-    outbound = Outbound(line.write, memoryview(bytearray(BUFFER_BYTES)))
+    outbound = Outbound(line.write, memoryview(bytearray(BUFFER_BYTES)), (BlockingIOError,))
     outbound.open(tap.read)
     return outbound
 

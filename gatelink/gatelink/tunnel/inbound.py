@@ -7,7 +7,6 @@ beginning of a frame that has not come whole is ever moved.
 from __future__ import annotations
 
 import errno
-import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +24,8 @@ _TURN_READS: Final = 16
 
 Read = Callable[[int, memoryview], int]
 Write = Callable[[memoryview], "int | None"]
+Waits = tuple[type[Exception], ...]
+"""What the TLS connection raises instead of waiting."""
 
 
 class Inbound:
@@ -38,14 +39,18 @@ class Inbound:
         "_on_control",
         "_read",
         "_view",
+        "_would_wait",
         "_write",
         "bytes",
         "frames",
         "refused",
     )
 
-    def __init__(self, read: Read, on_control: Callable[[Control], None], buffer: memoryview) -> None:
+    def __init__(
+        self, read: Read, on_control: Callable[[Control], None], buffer: memoryview, would_wait: Waits
+    ) -> None:
         self._read = read
+        self._would_wait = would_wait
         self._on_control = on_control
         self._view = buffer
         self._end = 0
@@ -81,7 +86,7 @@ class Inbound:
         for _ in range(_TURN_READS):
             try:
                 size = read(RECORD_BYTES, view[end:] if end else view)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except self._would_wait:
                 break
             if not size:
                 return False

@@ -10,12 +10,11 @@ connections slow down, and a Modbus request is neither lost nor late (docs/decis
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from typing import Final
 
 from .framing import LENGTH, LENGTH_BYTES, MAX_CONTROL_BYTES, MAX_DATA_BYTES
-from .inbound import RECORD_BYTES
+from .inbound import RECORD_BYTES, Waits
 from .line_rate import LineRate
 
 BATCH_BYTES: Final = RECORD_BYTES
@@ -52,6 +51,7 @@ class Outbound:
         "_row_bytes",
         "_start",
         "_view",
+        "_would_wait",
         "_write",
         "bytes",
         "dropped",
@@ -62,8 +62,9 @@ class Outbound:
         "stalls",
     )
 
-    def __init__(self, write: Write, buffer: memoryview) -> None:
+    def __init__(self, write: Write, buffer: memoryview, would_wait: Waits) -> None:
         self._write = write
+        self._would_wait = would_wait
         self._view = buffer
         self._first = buffer[LENGTH_BYTES : LENGTH_BYTES + MAX_DATA_BYTES]
         self._read: Read | None = None
@@ -116,7 +117,7 @@ class Outbound:
         try:
             while start < end:
                 start += write(view[start : start + record_bytes] if end - start > record_bytes else view[start:end])
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        except self._would_wait:
             self.stalls += 1
             self.bytes += start - self._start
             self._start = start

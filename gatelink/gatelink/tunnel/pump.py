@@ -39,6 +39,7 @@ _HELLO_TIMEOUT_S: Final = 10.0
 _SWITCH_INTERVAL_S: Final = 0.0005
 """How long another thread of this process may keep the interpreter from a frame; Python's default is ten times as much
 (docs/decisions/0013)."""
+_WOULD_WAIT: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _CLOSED: Final = "the connection was closed without an End"
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
@@ -150,8 +151,8 @@ class Pump:
         # Anonymous mappings: a page costs memory only once it was used.
         self._buffers = mmap(-1, inbound.BUFFER_BYTES), mmap(-1, outbound.BUFFER_BYTES)
         read, write = _functions(tls)
-        self._in = inbound.Inbound(read, self._on_control, memoryview(self._buffers[0]))
-        self._out = outbound.Outbound(write, memoryview(self._buffers[1]))
+        self._in = inbound.Inbound(read, self._on_control, memoryview(self._buffers[0]), _WOULD_WAIT)
+        self._out = outbound.Outbound(write, memoryview(self._buffers[1]), _WOULD_WAIT)
         self._liveness = Liveness(self._settings.keepalive_s, clock())
 
     @property
