@@ -24,7 +24,7 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What strangers can use up at most."""
 
-    pending_connections: Count = 512
+    pending_connections: Count = 4096
     pending_per_address: Count = 64
     handshakes: Count = 32
     web_connections: Count = 256
