@@ -137,7 +137,8 @@ class Crowd:
     async def be(self, number: int) -> None:
         """One stranger, again and again."""
         while True:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            # AttributeError is asyncio's own, when it writes to a TLS connection that was reset (Python 3.11).
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, AttributeError):
                 async with self._connection(number) as (reader, writer):
                     await self._act(reader, writer)
                     while await reader.read(65536):

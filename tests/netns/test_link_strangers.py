@@ -113,6 +113,7 @@ def test_others_are_served_when_strangers_come_in_crowds(system: System, polled:
         resident, open_files = resident_mib(pid), descriptors(pid)
         lines = len(system.gm.process.lines) - log_before
         counts = ", ".join(crowd.lines[-1] for crowd in crowds)
+        assert [crowd.name for crowd in crowds if crowd.returncode is not None] == []
     finally:
         for crowd in crowds:
             crowd.kill9()
