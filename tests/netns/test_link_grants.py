@@ -135,7 +135,7 @@ def test_session_ends_within_two_seconds_when_its_right_ends(
 
 
 def test_session_ends_in_time_when_its_grant_has_an_end(system: System, calm: dict[str, Any], polled: Poller) -> None:
-    system.gm.run("grants", "add", USER, "--device", DEVICE, "--until", "+9s")
+    system.gm.run("grants", "add", USER, "--device", DEVICE, "--until", "+15s")
     until = max(row["valid_until_at"] or 0 for row in system.gm.ask("grants", "list"))
     end_grants_without_end(system)
     polled.wait_for_answer()
