@@ -128,7 +128,10 @@ class ScriptedGm:
             await readable
         finally:
             loop.remove_reader(connection)
-        hello = parse_client_hello(connection.recv(16384, socket.MSG_PEEK))
+        data = connection.recv(16384, socket.MSG_PEEK)
+        if not data:
+            raise LinkError("the client went away before it said anything")
+        hello = parse_client_hello(data)
         assert hello is not None
         return hello.protocols[0]
 
