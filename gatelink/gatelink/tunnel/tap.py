@@ -23,7 +23,7 @@ from gatelink.exceptions import TapError
 from .offload import ALL, VNET_HEADER_BYTES, Offload
 
 QUEUE_FRAMES: Final = 32
-"""Default length of the adapter's queue, in frames of up to 64 KiB (docs/decisions/0011)."""
+"""Default length of the adapter's queue, in frames of up to 64 KiB (docs/decisions/0012)."""
 _DEVICE: Final = Path("/dev/net/tun")
 _NAME_BYTES: Final = 15
 
