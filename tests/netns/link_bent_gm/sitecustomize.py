@@ -36,9 +36,9 @@ def _listen_in() -> None:
     """Replace the kernel's splice from a leg into the pipe by a copy through this process."""
     splice = os.splice
 
-    def recording(src: int, dst: int, count: int, **options: Any) -> int:
+    def recording(src: int, dst: int, count: int, *options: Any, **named: Any) -> int:
         if not stat.S_ISSOCK(os.fstat(src).st_mode):
-            return splice(src, dst, count, **options)
+            return splice(src, dst, count, *options, **named)
         data = os.read(src, count)
         _note("relay.bytes", data)
         # The pipe is empty and holds as much as was asked for.
