@@ -112,6 +112,8 @@ class OfficeGm:
         self.announced: Identity | None = None
         """Whom the GM names as the SM, if not the SM."""
         self.joins = True
+        self.ends_first: EndSession | None = None
+        """What the GM says when the legs are joined, before the SM says anything."""
         self.logins: list[UserLogin] = []
         self.said: list[Message] = []
         self.far_ends: list[FarEnd] = []
@@ -204,6 +206,8 @@ class OfficeGm:
             await asyncio.get_running_loop().create_future()
         await conversation.send(RelayJoined())
         leg = await conversation.end_tls()
+        if self.ends_first is not None:
+            self.send(self.ends_first)
         far = await end_to_end(leg, tunnel_server_context(self.sm, self._user_certificate), server_side=True)
         self.far_ends.append(FarEnd(far))
         await self._note()

@@ -245,6 +245,17 @@ def test_session_is_refused_when_the_gm_names_another_sm(tmp_path: Path) -> None
     asyncio.run(run())
 
 
+def test_own_reason_is_told_when_the_gm_says_first_that_the_line_broke(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            gm.announced = party_identity("impostor")
+            gm.ends_first = EndSession(session_id="s1", code="relay", reason="a leg was lost")
+            with pytest.raises(Refused, match="another certificate than was announced"):
+                await _connect(office)
+
+    asyncio.run(run())
+
+
 def test_nothing_is_left_when_connect_is_refused(tmp_path: Path) -> None:
     async def run() -> None:
         async with office_and_gm(tmp_path) as (office, gm), office.logged_in():

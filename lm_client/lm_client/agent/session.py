@@ -25,7 +25,7 @@ from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect
 from gatelink.tls import tunnel_client_context
 from gatelink.tunnel.pump import EndReason, PumpEnd
 from lm_client.core.local import SessionView, State
-from lm_client.core.refusals import is_final_connect, is_final_end
+from lm_client.core.refusals import is_final_connect, is_final_end, is_seen_from_outside
 from lm_client.exceptions import ServiceError
 
 from .carrier import Carrier
@@ -35,6 +35,8 @@ from .wiring import Wiring
 
 DISCONNECTED: Final = "disconnected by the user"
 _DISCONNECT_TIMEOUT_S: Final = 1.0
+_OWN_REASON_S: Final = 1.0
+"""How long an attempt whose line broke may take to say itself why."""
 _MAX_TEXT_CHARACTERS: Final = 512
 R = TypeVar("R")
 
@@ -98,10 +100,17 @@ class Session:
 
     def ended_by_gm(self, message: EndSession) -> None:
         """The GateManager ended it; or only told that the line broke."""
-        if self.state == "connecting" or is_final_end(message.code):
-            self.finish(f"ended by the GateManager: {message.reason}")
+        reason = f"ended by the GateManager: {message.reason}"
+        if self.state == "connecting" and is_seen_from_outside(message.code):
+            asyncio.get_running_loop().call_later(_OWN_REASON_S, self._finish_opening, reason)
+        elif self.state == "connecting" or is_final_end(message.code):
+            self.finish(reason)
         elif self._carrier is not None:
             self._carrier.break_off(message.reason)
+
+    def _finish_opening(self, reason: str) -> None:
+        if self.state == "connecting":
+            self.finish(reason)
 
     def changed_by_gm(self, message: ChangeSession) -> None:
         """The rights are others now: the routes follow."""

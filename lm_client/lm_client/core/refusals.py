@@ -28,6 +28,9 @@ _LINE_BROKE: Final = frozenset(
 )
 
 
+_ONLY_SEEN_FROM_OUTSIDE: Final = frozenset({"leg-lost", "link", "relay"})
+
+
 def is_final_login(code: str) -> bool:
     """Whether a refused login makes further attempts useless."""
     return code not in _LOGIN_LATER
@@ -41,3 +44,8 @@ def is_final_connect(code: str) -> bool:
 def is_final_end(code: str) -> bool:
     """Whether an ended session must not be resumed: it was about the right, not about the line."""
     return code not in _LINE_BROKE
+
+
+def is_seen_from_outside(code: str) -> bool:
+    """Whether the GateManager only saw a line break: who stood at its end knows better why."""
+    return code in _ONLY_SEEN_FROM_OUTSIDE
