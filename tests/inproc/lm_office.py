@@ -28,6 +28,7 @@ from gatelink.messages import (
     DeviceAccess,
     Disconnect,
     Done,
+    EndSession,
     ListAppliances,
     Message,
     Refusal,
