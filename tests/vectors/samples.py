@@ -16,6 +16,10 @@ FOLDER = Path(__file__).parent / "control"
 
 _SERVICE = messages.Service("modbus", "tcp", 502, 502)
 _DEVICE = messages.DeviceAccess("d-1", "plc1", "192.168.50.10", (_SERVICE, messages.Service("ping", "icmp")))
+_SERIAL = messages.DeviceAccess(
+    "d-2", "drive", "", (_SERVICE,), virtual_address="100.96.0.2", serial_port="rs485-1", mac=""
+)
+_STATE = messages.DeviceState("d-1", reachable=True, checked_at=1795000000.0, text="answered in 2 ms")
 _TUNNEL = messages.TunnelAddresses("198.18.0.2", "198.18.0.1")
 _ROUTE = messages.Route("gm.example", 11444, proxy=True)
 _ALARM = messages.PinAlarm(_ROUTE, "9F3A-11C2-77B0-4E21-A0C4", b"\x01" * 32, 1795000000.0)
@@ -56,7 +60,7 @@ SAMPLES: dict[str, messages.Message] = {
         user="ann",
         reason="service",
         tunnel=_TUNNEL,
-        devices=(_DEVICE,),
+        devices=(_DEVICE, _SERIAL),
         ends_at=1795003600.0,
     ),
     "change-session": messages.ChangeSession(session_id="s-1", devices=(_DEVICE,)),
@@ -80,12 +84,64 @@ SAMPLES: dict[str, messages.Message] = {
     "done": messages.Done(request_id=3),
     "relay-hello": messages.RelayHello(ticket=b"\x0a" * 32),
     "relay-joined": messages.RelayJoined(),
+    "password-login": messages.PasswordLogin(user="ann", password="correct horse", csr=b"csr", software="lm 0.2"),
+    "login-challenge": messages.LoginChallenge(
+        kinds=("sms", "totp"), text="sent to ...89", expires_s=300.0, resend_after_s=30.0, tries_left=5
+    ),
+    "login-answer": messages.LoginAnswer(kind="sms", code="123456"),
+    "login-resend": messages.LoginResend(),
+    "watch-tree": messages.WatchTree(request_id=5),
+    "tree-changed": messages.TreeChanged(),
+    "request-access": messages.RequestAccess(
+        request_id=6, appliance_id="sm-1", reason="drive fault", device_ids=("d-1",)
+    ),
+    "access-requested": messages.AccessRequested(request_id=6, access_id="q-1"),
+    "access-decided": messages.AccessDecided(
+        access_id="q-1", appliance_id="sm-1", name="press", state="approved", text="go ahead", valid_until=1795003600.0
+    ),
+    "appliance-status": messages.ApplianceStatus(
+        hardware="Raspberry Pi 4",
+        firmware="0.2.0",
+        slot="A",
+        uptime_s=60.0,
+        locked=True,
+        locked_by="key switch",
+        uplinks=(messages.UplinkState("office", "ethernet", "eth0", "active", "192.0.2.2", "reaches the GateManager"),),
+        serial_ports=(messages.SerialPortState("rs485-1", "FTDI FT232R", present=True, used_by="ann"),),
+        modes=("routed", "bridged"),
+    ),
+    "device-states": messages.DeviceStates(states=(_STATE,)),
+    "watch-devices": messages.WatchDevices(
+        devices=(messages.DeviceWatch("d-1", "192.168.50.10", "tcp", 502),), period_s=30.0
+    ),
+    "scan": messages.Scan(request_id=8),
+    "scan-result": messages.ScanResult(
+        request_id=8,
+        found=(
+            messages.FoundDevice(
+                address="192.168.50.10", mac="00:1b:1b:00:00:01", vendor="Siemens", protocols=("arp", "s7"), preset="s7"
+            ),
+        ),
+        finished=True,
+    ),
+    "appliance-event": messages.ApplianceEvent(
+        number=3, kind="locked", at=1795000000.0, text="locked by the key switch"
+    ),
+    "events-kept": messages.EventsKept(number=3),
+    "firmware-offer": messages.FirmwareOffer(
+        bundle_id="b-1", version="0.2.0", size_bytes=2**25, sha256=b"\x0b" * 32, during_sessions=True
+    ),
+    "firmware-fetch": messages.FirmwareFetch(request_id=9, bundle_id="b-1", offset=65536),
+    "firmware-chunk": messages.FirmwareChunk(request_id=9, data=b"piece"),
+    "firmware-progress": messages.FirmwareProgress(bundle_id="b-1", state="installing", percent=40),
 }
 
 VOCABULARIES: dict[str, messages.Vocabulary[Any]] = {
     "hello to party": messages.HELLO_TO_PARTY,
     "enrol to gm": messages.ENROL_TO_GM,
     "enrol to party": messages.ENROL_TO_PARTY,
+    "login to gm": messages.LOGIN_TO_GM,
+    "login to party": messages.LOGIN_TO_PARTY,
     "appliance to gm": messages.APPLIANCE_TO_GM,
     "user to gm": messages.USER_TO_GM,
     "gm to appliance": messages.GM_TO_APPLIANCE,
@@ -98,12 +154,63 @@ WHO_MAY_SAY: dict[str, set[str]] = {
     "hello to party": {"gm-hello", "refusal"},
     "enrol to gm": {"enrol-start", "enrol-request"},
     "enrol to party": {"enrol-proof", "enrolled", "enrol-waiting", "refusal"},
-    "appliance to gm": {"appliance-login", "session-refused", "session-ended", "ping", "pong"},
-    "user to gm": {"user-login", "list-appliances", "connect", "disconnect", "session-ended", "ping", "pong"},
-    "gm to appliance": {"welcome", "open-session", "change-session", "end-session", "refusal", "ping", "pong"},
+    "login to gm": {
+        "password-login",
+        "login-answer",
+        "login-resend",
+    },
+    "login to party": {
+        "login-challenge",
+        "enrolled",
+        "refusal",
+    },
+    "appliance to gm": {
+        "appliance-login",
+        "appliance-status",
+        "device-states",
+        "scan-result",
+        "appliance-event",
+        "firmware-fetch",
+        "firmware-progress",
+        "session-refused",
+        "session-ended",
+        "ping",
+        "pong",
+    },
+    "user to gm": {
+        "user-login",
+        "login-answer",
+        "login-resend",
+        "list-appliances",
+        "watch-tree",
+        "request-access",
+        "connect",
+        "disconnect",
+        "session-ended",
+        "ping",
+        "pong",
+    },
+    "gm to appliance": {
+        "welcome",
+        "watch-devices",
+        "scan",
+        "events-kept",
+        "firmware-offer",
+        "firmware-chunk",
+        "open-session",
+        "change-session",
+        "end-session",
+        "refusal",
+        "ping",
+        "pong",
+    },
     "gm to user": {
         "welcome",
+        "login-challenge",
         "appliance-list",
+        "tree-changed",
+        "access-requested",
+        "access-decided",
         "connected",
         "done",
         "change-session",

@@ -1,0 +1,77 @@
+"""control, LM and GM: the login, the tree of appliances, requests for access."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from .shapes import ApplianceView, Identifier, Message, Name, Password, PinAlarms, RequestId, Route, Seconds, Text
+
+
+class UserLogin(Message, frozen=True):
+    """The first message of an LM. Who it is follows from its certificate; the password proves the person."""
+
+    software: Text
+    route: Route
+    password: Password
+    pin_alarms: PinAlarms = ()
+
+
+class ListAppliances(Message, frozen=True):
+    """Asks for the appliances that the user may see, from behind ``after`` (an ``appliance_id``) on."""
+
+    request_id: RequestId
+    after: Annotated[str, Meta(max_length=64)] = ""
+
+
+class ApplianceList(Message, frozen=True):
+    """One page of the answer to ListAppliances; ``more`` says to ask again behind the last one."""
+
+    request_id: RequestId
+    appliances: Annotated[tuple[ApplianceView, ...], Meta(max_length=512)]
+    more: bool
+
+
+class WatchTree(Message, frozen=True):
+    """Asks to be told of changes of the tree from now on; answered with Done."""
+
+    request_id: RequestId
+
+
+class TreeChanged(Message, frozen=True):
+    """What ListAppliances would answer is no more what it was. At most once a second."""
+
+
+class RequestAccess(Message, frozen=True):
+    """Asks the approvers for what a grant with approval would open; answered with AccessRequested."""
+
+    request_id: RequestId
+    appliance_id: Identifier
+    reason: Annotated[str, Meta(min_length=1, max_length=512)]
+    device_ids: Annotated[tuple[Identifier, ...], Meta(max_length=512)] = ()
+    """None: every requestable device of the appliance."""
+    valid_from: Seconds | None = None
+    """None: from the approval on."""
+    duration_s: Annotated[float, Meta(ge=60, le=31 * 86400)] = 4 * 3600.0
+
+
+AccessState: TypeAlias = Literal["waiting", "approved", "denied", "withdrawn", "over"]
+
+
+class AccessRequested(Message, frozen=True):
+    """The request waits for an approver."""
+
+    request_id: RequestId
+    access_id: Identifier
+
+
+class AccessDecided(Message, frozen=True):
+    """What became of a request; also said at the login of those decided in the last day."""
+
+    access_id: Identifier
+    appliance_id: Identifier
+    name: Name
+    state: AccessState
+    text: Text = ""
+    valid_until: Seconds | None = None
