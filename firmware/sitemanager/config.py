@@ -16,6 +16,7 @@ from msgspec import Meta
 from gatelink.exceptions import InputError
 from gatelink.files import write_atomically
 from gatelink.link.endpoints import Proxy, check_address
+from gatelink.settings import convert
 from gatelink.wire import PORTS
 
 from .core.desired import INTERFACE_PREFIX
@@ -121,42 +122,11 @@ def to_toml(config: Config, *, hide_passwords: bool = False) -> str:
 
 
 def _checked(values: dict[str, Any], where: str) -> Config:
-    mistakes = list(_mistakes(values, Config, ""))
-    if not mistakes:
-        config = msgspec.convert(values, Config)
-        mistakes = list(_further_mistakes(config))
-        if not mistakes:
-            return config
-    raise ConfigError(where, mistakes)
-
-
-def _mistakes(value: Any, kind: Any, path: str) -> Iterator[str]:
-    """Every mistake, not the first alone: descends to where a value is wrong."""
-    inner = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
-        fields = {field.name: field for field in msgspec.structs.fields(inner)}
-        hints = get_type_hints(inner, include_extras=True)
-        for key, content in value.items():
-            where = f"{path}.{key}" if path else str(key)
-            if key in fields:
-                yield from _mistakes(content, hints[key], where)
-            else:
-                yield f"{where}: no such key; there are {', '.join(fields)}"
-        for name, field in fields.items():
-            if field.required and name not in value:
-                yield f"{path}: {name} is missing"
-        return
-    found = False
-    if get_origin(inner) is tuple and isinstance(value, list):
-        for index, content in enumerate(value):
-            for mistake in _mistakes(content, get_args(inner)[0], f"{path}[{index}]"):
-                found = True
-                yield mistake
-    if not found:
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            yield f"{path}: {_in_words(str(error))}"
+    config, mistakes = convert(values, Config)
+    mistakes += _further_mistakes(config)
+    if mistakes:
+        raise ConfigError(where, mistakes)
+    return config
 
 
 def _further_mistakes(config: Config) -> Iterator[str]:
@@ -178,11 +148,6 @@ def _complaint(path: str, check: Callable[[], object]) -> Iterator[str]:
         check()
     except InputError as error:
         yield f"{path}: {error}"
-
-
-def _in_words(text: str) -> str:
-    """``msgspec`` adds where in the value the mistake is; the path says it already."""
-    return text.split(" - at ")[0].replace("`", "")
 
 
 def _typed_value(key: str, text: str) -> Any:

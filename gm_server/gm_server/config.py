@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from gatelink.exceptions import InputError
 from gatelink.link.endpoints import check_address
+from gatelink.settings import convert
 from gatelink.wire import KEEPALIVE_S, PORTS
 
 from .names import check_text
@@ -72,13 +73,12 @@ def load(path: Path) -> Config:
 
 def parse(data: Mapping[str, Any]) -> Config:
     """Return the settings in ``data``; raises InputError that lists every mistake with its key path."""
-    mistakes: list[str] = []
     schema = data.get("schema")
     if schema != SCHEMA:
         raise InputError(
             f"schema: expected {SCHEMA}, got {schema!r}: the file is of another version of the GateManager"
         )
-    config: Config = _convert(Config, data, "", mistakes)
+    config, mistakes = convert(data, Config)
     mistakes += _check(config)
     if mistakes:
         raise InputError("; ".join(mistakes))
@@ -103,28 +103,6 @@ def parse_listener(text: str) -> tuple[str, int]:
     ):
         raise InputError(f"expected an IP address and port like 0.0.0.0:443 or [::]:443, got {text[:60]!r}")
     return bare, int(port)
-
-
-def _convert(kind: type[Any], data: Mapping[str, Any], prefix: str, mistakes: list[str]) -> Any:
-    """Convert field by field, so that one mistake does not hide the others; a mistaken field keeps its default."""
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        path = f"{prefix}{key}"
-        field = fields.get(key)
-        if field is None:
-            mistakes.append(f"{path}: unknown key; known are {', '.join(sorted(fields))}")
-        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            if isinstance(value, dict):
-                values[key] = _convert(field.type, value, f"{path}.", mistakes)
-            else:
-                mistakes.append(f"{path}: expected a table, got {value!r}")
-        else:
-            try:
-                values[key] = msgspec.convert(value, field.type)
-            except msgspec.ValidationError as error:
-                mistakes.append(f"{path}: {error}")
-    return kind(**values)
 
 
 def _check(config: Config) -> list[str]:

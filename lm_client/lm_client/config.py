@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from gatelink.exceptions import InputError
+from gatelink.settings import convert
 
 SCHEMA: Final = 1
 DEFAULT_SOCKET: Final = "/run/gatelink-lm/service.sock"
@@ -91,30 +92,7 @@ def parse(data: Mapping[str, Any]) -> Config:
     """Return the settings in ``data``; raises InputError that lists every mistake with its key path."""
     if (found := data.get("schema", SCHEMA)) != SCHEMA:
         raise InputError(f"schema: expected {SCHEMA}, got {found!r}: the file is of another version of the LinkManager")
-    mistakes: list[str] = []
-    config: Config = _convert(Config, data, "", mistakes)
+    config, mistakes = convert(data, Config)
     if mistakes:
         raise InputError("; ".join(mistakes))
     return config
-
-
-def _convert(kind: type[Any], data: Mapping[str, Any], prefix: str, mistakes: list[str]) -> Any:
-    """Convert field by field, so that one mistake does not hide the others."""
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        path = f"{prefix}{key}"
-        field = fields.get(key)
-        if field is None:
-            mistakes.append(f"{path}: unknown key; known are {', '.join(fields)}")
-        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            if isinstance(value, dict):
-                values[key] = _convert(field.type, value, f"{path}.", mistakes)
-            else:
-                mistakes.append(f"{path}: expected a table")
-        else:
-            try:
-                values[key] = msgspec.convert(value, field.type)
-            except msgspec.ValidationError as error:
-                mistakes.append(f"{path}: {error}")
-    return kind(**values)

@@ -22,7 +22,7 @@ def test_defaults_are_used_when_there_is_no_file(tmp_path: Path) -> None:
 
 def test_every_mistake_is_named_when_there_are_several() -> None:
     data = {
-        "link": {"ports": [0], "prots": [443], "proxies": [{"host": "p", "port": "x"}]},
+        "link": {"ports": [0], "prots": [443], "proxies": [{"host": "p", "port": "x", "pasword": "geheim"}]},
         "session": 3,
         "service": {"socket": 5},
         "extra": 1,
@@ -30,9 +30,17 @@ def test_every_mistake_is_named_when_there_are_several() -> None:
     with pytest.raises(InputError) as caught:
         parse(data)
     text = str(caught.value)
-    wanted = ("link.ports: ", "link.prots: unknown key; known are ports", "link.proxies: ", "session: expected a table")
-    for part in (*wanted, "service.socket: ", "extra: unknown key"):
+    for part in (
+        "link.ports[0]: ",
+        "link.prots: unknown key; known are ports",
+        "link.proxies[0].port: ",
+        "link.proxies[0].pasword: unknown key; known are host",
+        "session: expected a table",
+        "service.socket: ",
+        "extra: unknown key",
+    ):
         assert part in text
+    assert "geheim" not in text
     assert "\n" not in text
 
 
