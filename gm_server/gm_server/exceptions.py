@@ -4,6 +4,7 @@ GatelinkError
 ├── InputError             a person gave something unusable: exit status 2
 │   ├── NotFound           what he names does not exist
 │   └── Conflict           it exists already, or something else depends on it
+├── Forbidden              his roles do not let him: exit status 1
 ├── DatabaseError          the database cannot be used: exit status 1
 ├── NotRunning             the command needs the running server: exit status 1
 └── Overloaded             a bounded queue is full; try again
@@ -20,6 +21,10 @@ class NotFound(InputError):
 
 class Conflict(InputError):
     """It exists already, or something else depends on it."""
+
+
+class Forbidden(GatelinkError):
+    """The actor's roles do not allow it, where he may see it."""
 
 
 class DatabaseError(GatelinkError):

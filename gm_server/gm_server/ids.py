@@ -5,7 +5,30 @@ from __future__ import annotations
 import secrets
 from typing import Literal
 
-IdKind = Literal["dom", "sm", "dev", "svc", "usr", "crt", "grt", "clm", "wai", "ses"]
+IdKind = Literal[
+    "alm",
+    "bnd",
+    "clm",
+    "crt",
+    "dev",
+    "dom",
+    "fac",
+    "grp",
+    "grt",
+    "msg",
+    "pky",
+    "rec",
+    "req",
+    "rol",
+    "rou",
+    "ses",
+    "sm",
+    "svc",
+    "tok",
+    "usr",
+    "wai",
+    "web",
+]
 
 
 def new_id(kind: IdKind) -> str:

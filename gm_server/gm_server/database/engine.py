@@ -53,9 +53,29 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A writing transaction without the object layer, for migrations."""
+        """A writing transaction without the object layer."""
         with self._translated(), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def migration(self) -> Iterator[Connection]:
+        """A writing transaction in which tables may be replaced: foreign keys are checked at its end, not followed.
+
+        Otherwise the end of an old table would take with it what belongs to its rows.
+        """
+        with self._translated():
+            self._follow_foreign_keys("OFF")
+            try:
+                with self._engine.begin() as connection:
+                    yield connection
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                    if broken:
+                        raise DatabaseError(
+                            f"the database {self._path} cannot be upgraded: {len(broken)} rows belong to nothing, "
+                            f"the first in the table {broken[0][0]}; it is as it was: restore a backup"
+                        )
+            finally:
+                self._follow_foreign_keys("ON")
 
     def foreign_changes(self) -> int:
         """Return a number that differs whenever another process has committed since it was asked last."""
@@ -73,6 +93,13 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
+
+    def _follow_foreign_keys(self, how: str) -> None:
+        raw = self._engine.raw_connection()
+        try:
+            raw.cursor().execute(f"PRAGMA foreign_keys = {how}").close()
+        finally:
+            raw.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from gm_server.exceptions import DatabaseError
 
 from .engine import Database
 
-KNOWN: Final = ("0001",)
+KNOWN: Final = ("0001", "0002")
 """Every revision under ``migrations/versions``, oldest first."""
 
 
@@ -33,7 +33,7 @@ def check_is_newest(database: Database) -> None:
 
 def upgrade(database: Database) -> bool:
     """Run the migrations that are missing, in one transaction; return whether there were any."""
-    with database.connection() as connection:
+    with database.migration() as connection:
         revision = _current(connection)
         _refuse_newer(revision)
         if revision == KNOWN[-1]:
