@@ -8,8 +8,8 @@ A role holds in its domain and everything below it; without a domain, on the who
     approver        x                            x
     administrator   x       x                    x                   x
 
-Roles open no device: what somebody reaches is decided by grants (``rights``). A grant also lets its holder see what it is
-for; but it does not count where its holder has roles and none of them connects (an observer stays one).
+Roles open no device: what somebody reaches is decided by grants (``rights``). A grant also lets its holder see what it
+is for; but it does not count where its holder has roles and none of them connects (an observer stays one).
 
 What somebody may not see does not exist for him: asking for it is answered as if it were not there.
 """
