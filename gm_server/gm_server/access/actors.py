@@ -87,6 +87,8 @@ class Actor(msgspec.Struct, frozen=True):
     @property
     def seen_domains(self) -> tuple[str, ...] | None:
         """Paths of the domains that his roles let him see, with everything below each; None: all."""
+        if self.scopes is not None and Permission.SEE not in self.scopes:
+            return ()
         paths = {role.domain for role in self.roles}
         return None if None in paths else tuple(sorted(path for path in paths if path is not None))
 
