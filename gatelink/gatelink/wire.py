@@ -19,7 +19,7 @@ ALPN_TUNNEL: Final = "gatelink-tunnel/1"
 """End to end between LM and SM, over the joined legs."""
 
 ALPN_APPLIANCE_PREFIX: Final = "gatelink-"
-ALPN_WITHOUT_CERTIFICATE: Final = frozenset({ALPN_HELLO, ALPN_ENROL})
+ALPN_WITHOUT_CERTIFICATE: Final = frozenset({ALPN_HELLO, ALPN_ENROL, ALPN_LOGIN})
 ALPN_WITH_CERTIFICATE: Final = frozenset({ALPN_CONTROL, ALPN_RELAY})
 
 PORTS: Final = (11444, 443, 80)

@@ -158,11 +158,15 @@ WHO_MAY_SAY: dict[str, set[str]] = {
         "password-login",
         "login-answer",
         "login-resend",
+        "ping",
+        "pong",
     },
     "login to party": {
         "login-challenge",
         "enrolled",
         "refusal",
+        "ping",
+        "pong",
     },
     "appliance to gm": {
         "appliance-login",

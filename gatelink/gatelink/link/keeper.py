@@ -20,13 +20,14 @@ from gatelink.backoff import Backoff
 from gatelink.channel import Channel
 from gatelink.exceptions import GatelinkError, LinkError, PinMismatch, Refused
 from gatelink.identity import Identity, key_sha256, serial_text
-from gatelink.messages import M, Message, PinAlarm, Refusal, Vocabulary, Welcome
+from gatelink.messages import LoginChallenge, M, Message, PinAlarm, Refusal, Vocabulary, Welcome
 from gatelink.pins import Pin
 from gatelink.wire import ALPN_CONTROL, KEEPALIVE_S, LOGIN_TIMEOUT_S
 
 from .contact import Contact, connect_pinned
 from .dial import STAGGER_S, race
 from .endpoints import Endpoint
+from .login import Prompt
 
 MAX_ALARMS: Final = 16
 M_contra = TypeVar("M_contra", bound=Message, contravariant=True)
@@ -76,8 +77,10 @@ class Keeper(Generic[M]):
         identity: Identity,
         vocabulary: Vocabulary[M],
         settings: KeeperSettings | None = None,
+        prompt: Prompt | None = None,
     ) -> None:
         self._owner = owner
+        self._prompt = prompt
         self._pin = pin
         self._identity = identity
         self._vocabulary = vocabulary
@@ -142,7 +145,7 @@ class Keeper(Generic[M]):
             self._pin = contact.pin
             self._owner.pin_changed(contact.pin)
         alarms = tuple(self._alarms.values())
-        login = _Login(contact, way, self._vocabulary, self._owner.received)
+        login = _Login(contact, way, self._vocabulary, self._owner.received, self._prompt)
         try:
             await login.complete(self._owner.login(way, alarms))
         except BaseException:
@@ -197,7 +200,12 @@ class _Login(Generic[M]):
     """One connection, from TLS to its end. Messages that come before the owner knows of it wait in a list."""
 
     def __init__(
-        self, contact: Contact, way: Endpoint, vocabulary: Vocabulary[M], deliver: Callable[[M], None]
+        self,
+        contact: Contact,
+        way: Endpoint,
+        vocabulary: Vocabulary[M],
+        deliver: Callable[[M], None],
+        prompt: Prompt | None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.way = way
@@ -205,6 +213,9 @@ class _Login(Generic[M]):
         self._welcome: asyncio.Future[Welcome] = loop.create_future()
         self._deliver = deliver
         self._early: list[M] | None = []
+        self._prompt = prompt
+        self._asking: asyncio.Task[None] | None = None
+        self._patience: asyncio.Timeout | None = None
         self.channel = Channel(contact.tls, vocabulary, KEEPALIVE_S, self._on_message, self._on_closed)
 
     @property
@@ -213,13 +224,16 @@ class _Login(Generic[M]):
         return self._welcome.result()
 
     async def complete(self, first: Message) -> None:
-        """Send the login and wait for the welcome; raises Refused, LinkError."""
+        """Send the login, let the person answer challenges, wait for the welcome; raises Refused, LinkError."""
         self.channel.send(first)
         try:
-            async with asyncio.timeout(LOGIN_TIMEOUT_S):
+            async with asyncio.timeout(LOGIN_TIMEOUT_S) as self._patience:
                 welcome = await self._welcome
         except TimeoutError:
             raise LinkError(f"the GateManager did not answer the login within {LOGIN_TIMEOUT_S:.0f} s") from None
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
         self.channel.change_keepalive(welcome.keepalive_s)
 
     def deliver(self) -> None:
@@ -238,12 +252,31 @@ class _Login(Generic[M]):
                 self._welcome.set_result(message)
             elif isinstance(message, Refusal):
                 self._welcome.set_exception(Refused(message.code, message.text))
+            elif isinstance(message, LoginChallenge) and self._prompt is not None:
+                self._ask(self._prompt, message)
             else:
                 self.channel.refuse("protocol", "expected the answer to the login first")
         elif self._early is not None:
             self._early.append(message)
         else:
             self._deliver(message)
+
+    def _ask(self, prompt: Prompt, challenge: LoginChallenge) -> None:
+        """Let the person answer; the last challenge counts."""
+
+        async def answer() -> None:
+            try:
+                self.channel.send(await prompt(challenge))
+            except GatelinkError as error:
+                if not self._welcome.done():
+                    self._welcome.set_exception(error)
+
+        if self._asking is not None:
+            self._asking.cancel()
+        loop = asyncio.get_running_loop()
+        self._asking = loop.create_task(answer())
+        if self._patience is not None:
+            self._patience.reschedule(loop.time() + challenge.expires_s + LOGIN_TIMEOUT_S)
 
     def _on_closed(self, reason: str) -> None:
         if not self._welcome.done():

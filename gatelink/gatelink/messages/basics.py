@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .shapes import Address, Identifier, Message, Name, RequestId, Seconds, SuccessionStatement, Text
+from .shapes import Address, Identifier, Message, Name, RequestId, Resume, Seconds, SuccessionStatement, Text
 
 
 class Refusal(Message, frozen=True):
@@ -48,6 +48,9 @@ class Welcome(Message, frozen=True):
     keepalive_s: Annotated[float, Meta(ge=1, le=3600)]
     gm_addresses: Annotated[tuple[Address, ...], Meta(max_length=16)] = ()
     """Under which the GM can be reached at present; kept by the party beside what it was told first."""
+    resume: Resume = b""
+    """LMs only: said in the next UserLogin it stands for the second factor, so that a broken line asks nobody for a
+    code. Kept in memory alone; good for a while, with this certificate, until the password changes."""
 
 
 class Done(Message, frozen=True):

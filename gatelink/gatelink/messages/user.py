@@ -6,7 +6,19 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from .shapes import ApplianceView, Identifier, Message, Name, Password, PinAlarms, RequestId, Route, Seconds, Text
+from .shapes import (
+    ApplianceView,
+    Identifier,
+    Message,
+    Name,
+    Password,
+    PinAlarms,
+    RequestId,
+    Resume,
+    Route,
+    Seconds,
+    Text,
+)
 
 
 class UserLogin(Message, frozen=True):
@@ -16,6 +28,8 @@ class UserLogin(Message, frozen=True):
     route: Route
     password: Password
     pin_alarms: PinAlarms = ()
+    resume: Resume = b""
+    """From the last welcome, instead of a second factor."""
 
 
 class ListAppliances(Message, frozen=True):

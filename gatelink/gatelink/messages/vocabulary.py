@@ -104,8 +104,8 @@ def encode(message: Message) -> bytes:
 HelloToParty: TypeAlias = GmHello | Refusal
 EnrolToGm: TypeAlias = EnrolStart | EnrolRequest
 EnrolToParty: TypeAlias = EnrolProof | Enrolled | EnrolWaiting | Refusal
-LoginToGm: TypeAlias = PasswordLogin | LoginAnswer | LoginResend
-LoginToParty: TypeAlias = LoginChallenge | Enrolled | Refusal
+LoginToGm: TypeAlias = PasswordLogin | LoginAnswer | LoginResend | Ping | Pong
+LoginToParty: TypeAlias = LoginChallenge | Enrolled | Refusal | Ping | Pong
 ApplianceToGm: TypeAlias = (
     ApplianceLogin
     | ApplianceStatus
