@@ -46,6 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     )
     keepalive_s: Annotated[float, Meta(ge=1, le=3600)] = KEEPALIVE_S
     tunnel_network: str = "198.18.0.0/15"
+    virtual_network: str = "100.96.0.0/13"
     first_use_enrolment: bool = True
     relay_workers: Annotated[int, Meta(ge=0, le=64)] = 0
     limits: Limits = Limits()
@@ -120,6 +121,8 @@ def _check(config: Config) -> list[str]:
     for position, listener in enumerate(config.listen):
         attempt(f"listen[{position}]", parse_listener, listener)
     attempt("tunnel_network", check_tunnel_network, config.tunnel_network)
+    attempt("virtual_network", check_virtual_network, config.virtual_network)
+    attempt("virtual_network", _check_apart, config.virtual_network, config.tunnel_network)
     return mistakes
 
 
@@ -132,6 +135,26 @@ def check_tunnel_network(text: str) -> ipaddress.IPv4Network:
     if not 8 <= network.prefixlen <= 28:
         raise InputError(f"expected a network between /8 and /28, got /{network.prefixlen}")
     return network
+
+
+def check_virtual_network(text: str) -> ipaddress.IPv4Network:
+    """Return the network in which each device has an address for ever; raises InputError."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise InputError(f"expected an IPv4 network like 100.96.0.0/13, got {text[:60]!r} ({error})") from None
+    if not 8 <= network.prefixlen <= 24:
+        raise InputError(f"expected a network between /8 and /24, got /{network.prefixlen}")
+    return network
+
+
+def _check_apart(virtual: str, tunnel: str) -> None:
+    try:
+        networks = ipaddress.IPv4Network(virtual), ipaddress.IPv4Network(tunnel)
+    except ValueError:
+        return  # is said already
+    if networks[0].overlaps(networks[1]):
+        raise InputError(f"{virtual} overlaps tunnel_network {tunnel}")
 
 
 def render(config: Config) -> str:
@@ -162,6 +185,10 @@ keepalive_s = {config.keepalive_s}
 
 # Addresses inside the tunnels; each session takes a /30. It must not be in use at any site or office.
 tunnel_network = {quoted(config.tunnel_network)}
+
+# Addresses that devices have for PCs on which a site's own are taken: each device keeps its one for ever. It must not be
+# in use at any site or office; with another network every device has another virtual address.
+virtual_network = {quoted(config.virtual_network)}
 
 # Whether a SiteManager without a claim may wait in the list until somebody adopts it (`gm appliances adopt`).
 first_use_enrolment = {str(config.first_use_enrolment).lower()}

@@ -25,7 +25,8 @@ from gatelink.files import sync_directory, write_atomically
 from gatelink.identity import Identity, from_pem, self_signed, to_pem
 
 from . import config
-from .config import Config
+from .appliances.virtual import VIRTUAL_NETWORK
+from .config import Config, check_virtual_network
 from .database.engine import Database
 from .exceptions import Conflict, NotFound
 
@@ -64,8 +65,8 @@ class DataDirectory:
 
     def database(self) -> Database:
         """Open the records."""
-        self.check_is_finished()
-        return Database(self.database_path)
+        network = check_virtual_network(self.config().virtual_network)
+        return Database(self.database_path, info={VIRTUAL_NETWORK: network})
 
     def appliance_identity(self) -> Identity:
         """Return the certificate that parties pin."""

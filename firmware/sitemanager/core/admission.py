@@ -46,13 +46,21 @@ def admit_devices(devices: Devices, networks: Sequence[HostNetwork], dev_interfa
             "no-machine-side",
             "this SiteManager does not know its machine side yet; set it there: sm config set dev_interfaces eth1",
         )
+    seen: set[str] = set()
     for device in devices:
         _admit_device(device, networks)
+        if device.virtual_address in seen:
+            raise Refused("bad-device", f"device {device.name!r}: {device.virtual_address} is another one's as well")
+        seen.update({device.virtual_address} - {""})
         for service in device.services:
             _admit_service(device, service)
 
 
 def _admit_device(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None:
+    if device.virtual_address:
+        virtual = _address(device.virtual_address, f"device {device.name!r}")
+        if not _is_host(virtual):
+            raise Refused("bad-device", f"device {device.name!r}: {virtual} is no address that a device can have")
     address = _address(device.address, f"device {device.name!r}")
     if not _is_host(address):
         raise Refused("bad-device", f"device {device.name!r}: {address} is no address that a device can have")
@@ -68,7 +76,7 @@ def _admit_device(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None
 
 
 def _admit_service(device: DeviceAccess, service: Service) -> None:
-    if service.protocol == "icmp":
+    if service.protocol in ("icmp", "ethernet"):
         return
     if not 1 <= service.first_port <= service.last_port:
         raise Refused(

@@ -7,6 +7,7 @@ The chains of one table (``inet gatelink_sm``):
                  What comes in by a machine-side interface on which forwarding is on for us alone goes nowhere else.
     input        from a session to the SiteManager itself, on any of its addresses: refused.
     output       from the SiteManager to a session: only the refusals that these chains make, and ICMP errors.
+    prerouting   virtual addresses of granted devices become their real ones: every other chain sees these alone.
     postrouting  sessions are masqueraded, so that devices without a gateway address can answer.
 
 No rule says "established, so accept": an established connection is good only with the mark of its session (see
@@ -61,7 +62,7 @@ def granted_ranges(devices: Devices) -> list[Range]:
         (ipaddress.IPv4Address(device.address), service.protocol, service.first_port, service.last_port)
         for device in devices
         for service in device.services
-        if service.protocol != "icmp"
+        if device.address and service.protocol in ("tcp", "udp")
     )
     merged: list[Range] = []
     for address, protocol, first, last in wanted:
@@ -83,6 +84,7 @@ def _table(state: DesiredState, guarded: Sequence[str]) -> Iterator[str]:
     yield from _chain("forward", _forward(state, guarded))
     yield from _chain("input", _base("filter", "input", "filter - 10", [f"iifname {_ANY} goto refuse"]))
     yield from _chain("output", _base("filter", "output", "filter - 10", _output()))
+    yield from _chain("prerouting", _base("nat", "prerouting", "dstnat", _translate(state)))
     yield from _chain("postrouting", _base("nat", "postrouting", "srcnat", _masquerade(state, plant)))
 
 
@@ -94,10 +96,15 @@ def _sets(session: SessionNetwork) -> Iterator[str]:
     ]
     spread = any(first != last for _, _, first, last in ranges)
     yield from _set(f"services_{session.interface}", "ipv4_addr . inet_proto . inet_service", elements, spread=spread)
-    echo = {device.address for device in session.devices for service in device.services if service.protocol == "icmp"}
+    reached = [device for device in session.devices if device.address and device.services]
+    echo = {device.address for device in reached for service in device.services if service.protocol == "icmp"}
     yield from _set(f"echo_{session.interface}", "ipv4_addr", _sorted_addresses(echo))
-    every = {device.address for device in session.devices if device.services}
-    yield from _set(f"devices_{session.interface}", "ipv4_addr", _sorted_addresses(every))
+    yield from _set(f"devices_{session.interface}", "ipv4_addr", _sorted_addresses({item.address for item in reached}))
+    translated = {item.virtual_address: item.address for item in reached if item.virtual_address}
+    pairs = [
+        f"{virtual} : {ipaddress.IPv4Address(translated[virtual])}" for virtual in _sorted_addresses({*translated})
+    ]
+    yield from _set(f"virtual_{session.interface}", "ipv4_addr : ipv4_addr", pairs, kind_of="map")
 
 
 def _refuse() -> list[str]:
@@ -129,7 +136,7 @@ def _to_session(session: SessionNetwork, plant: str | None) -> list[str]:
     return [
         f"{answer} ip saddr . meta l4proto . th sport @services_{name} accept",
         f"{answer} icmp type echo-reply ip saddr @echo_{name} accept",
-        f"{mine} ct state related {_ICMP_ERRORS} ct original ip daddr @devices_{name} accept",
+        f"{mine} ct state related {_ICMP_ERRORS} ct reply ip saddr @devices_{name} accept",
         "goto refuse",
     ]
 
@@ -153,6 +160,13 @@ def _output() -> list[str]:
     ]
 
 
+def _translate(state: DesiredState) -> list[str]:
+    return [
+        f'iifname "{session.interface}" dnat ip to ip daddr map @virtual_{session.interface}'
+        for session in state.sessions
+    ]
+
+
 def _masquerade(state: DesiredState, plant: str | None) -> list[str]:
     if plant is None:
         return []
@@ -171,13 +185,13 @@ def _chain(name: str, rows: list[str]) -> list[str]:
     return [f"chain {name} {{", *_indented(rows), "}"]
 
 
-def _set(name: str, kind: str, elements: list[str], *, spread: bool = False) -> list[str]:
+def _set(name: str, kind: str, elements: list[str], *, spread: bool = False, kind_of: str = "set") -> list[str]:
     rows = [f"type {kind};"]
     if spread:
         rows.append("flags interval;")
     if elements:
         rows.append(f"elements = {{ {', '.join(elements)} }};")
-    return [f"set {name} {{", *_indented(rows), "}"]
+    return [f"{kind_of} {name} {{", *_indented(rows), "}"]
 
 
 def _names(interfaces: Sequence[str]) -> str:

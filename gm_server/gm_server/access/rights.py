@@ -82,7 +82,7 @@ def decide(
         )
         if services:
             counting.update((id(grant), grant) for grant in valid)
-            devices.append(DeviceAccess(device.device_id, device.name, device.address, services))
+            devices.append(msgspec.structs.replace(device, services=services))
     ends = [grant.valid_until for grant in counting.values()]
     ends_at = None if not ends or None in ends else max(end for end in ends if end is not None)
     return Rights(tuple(devices), ends_at, min(moments, default=None))

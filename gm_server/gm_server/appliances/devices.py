@@ -21,6 +21,7 @@ from gm_server.ids import new_id
 from gm_server.names import check_device_address, check_name, split_path
 
 from .registry import get_appliance
+from .virtual import free_number, virtual_address, virtual_network
 
 MAX_DEVICES_BYTES: Final = 40 * 1024
 MAX_DEVICES: Final = 512
@@ -37,7 +38,13 @@ def add_device(session: Session, appliance_reference: str, name: str, address: s
             raise Conflict(f"the appliance {appliance.name} has a device {name} already")
         if other.address == address:
             raise Conflict(f"the appliance {appliance.name} has a device with {address} already: {other.name}")
-    device = Device(id=new_id("dev"), appliance_id=appliance.id, name=name, address=address)
+    device = Device(
+        id=new_id("dev"),
+        appliance_id=appliance.id,
+        name=name,
+        address=address,
+        virtual_number=free_number(session),
+    )
     session.add(device)
     session.flush()
     _check_fits(session, appliance)
@@ -66,7 +73,7 @@ def devices_by_appliance(
     session: Session, appliance_ids: Sequence[str] | None = None
 ) -> dict[str, tuple[DeviceAccess, ...]]:
     """Return the devices of these appliances (None: of all) with all their services."""
-    devices_query = select(Device.id, Device.appliance_id, Device.name, Device.address).order_by(Device.name)
+    devices_query = select(Device).order_by(Device.name)
     services_query = select(
         Service.device_id, Service.name, Service.protocol, Service.first_port, Service.last_port
     ).order_by(Service.name, Service.protocol, Service.first_port)
@@ -78,9 +85,18 @@ def devices_by_appliance(
     for device_id, name, protocol, first_port, last_port in session.execute(services_query):
         services.setdefault(device_id, []).append(Ports(name, protocol, first_port, last_port))
     devices: dict[str, list[DeviceAccess]] = {}
-    for device_id, appliance_id, name, address in session.execute(devices_query):
-        access = DeviceAccess(device_id, name, address, tuple(services.get(device_id, ())))
-        devices.setdefault(appliance_id, []).append(access)
+    network = virtual_network(session)
+    for device in session.scalars(devices_query):
+        access = DeviceAccess(
+            device_id=device.id,
+            name=device.name,
+            address=device.address or "",
+            services=tuple(services.get(device.id, ())),
+            virtual_address=virtual_address(network, device.virtual_number),
+            serial_port=device.serial_port or "",
+            mac=device.mac,
+        )
+        devices.setdefault(device.appliance_id, []).append(access)
     return {appliance_id: tuple(found) for appliance_id, found in devices.items()}
 
 

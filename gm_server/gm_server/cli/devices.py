@@ -44,6 +44,7 @@ def list_(place: Place, appliance: str | None, *, as_json: bool) -> None:
                 "path": f"{domain}/{owner.name}/{device.name}",
                 "id": device.device_id,
                 "address": device.address,
+                "virtual_address": device.virtual_address,
                 "services": [describe_ports(ports) for ports in device.services],
             }
             for owner, domain in list_appliances(session)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -24,10 +24,11 @@ _BUSY_TIMEOUT_MS: Final = 10_000
 
 
 class Database:
-    """One connection. Usable from any thread, by one at a time."""
+    """One connection. Usable from any thread, by one at a time. ``info`` is what every session knows of the settings."""
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
+    def __init__(self, path: Path, *, create: bool = False, info: Mapping[str, Any] | None = None) -> None:
         self._path = path
+        self._info = dict(info or {})
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600))
         except FileNotFoundError:
@@ -42,13 +43,17 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that changes nothing and sees one moment."""
-        with self._translated(), Session(self._reading, autoflush=False) as session:
+        with self._translated(), Session(self._reading, autoflush=False, info=self._info) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that is committed at the end, or leaves nothing behind."""
-        with self._translated(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._translated(),
+            Session(self._engine, expire_on_commit=False, info=self._info) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager

@@ -16,6 +16,7 @@ from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
 from gm_server import __version__
 from gm_server.access.history import close_open_rows
 from gm_server.access.tunnels import TunnelPool
+from gm_server.appliances.virtual import number_devices
 from gm_server.accounts.passwords import PasswordPool
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
@@ -76,6 +77,7 @@ class Server:
         try:
             self.store = Store(_open_database(self._directory))
             await self.store.note(close_open_rows, clock())
+            await self.store.note(number_devices)
             self.relay = await RelayPool(config.relay_workers or None).start()
         except BaseException:
             for listener in listeners:

@@ -306,8 +306,12 @@ def _change_message(session: Session) -> ChangeSession:
 
 def _contains(wide: Sequence[DeviceAccess], narrow: Sequence[DeviceAccess]) -> bool:
     """Whether everything that ``narrow`` opens is open in ``wide``."""
-    open_ports = {(device.address, service) for device in wide for service in _ports(device)}
-    return all((device.address, service) in open_ports for device in narrow for service in _ports(device))
+    open_ports = {(_place(device), service) for device in wide for service in _ports(device)}
+    return all((_place(device), service) in open_ports for device in narrow for service in _ports(device))
+
+
+def _place(device: DeviceAccess) -> tuple[str, str, str]:
+    return device.address, device.virtual_address, device.serial_port
 
 
 def _ports(device: DeviceAccess) -> set[tuple[str, int, int]]:
