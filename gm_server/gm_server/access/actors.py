@@ -85,9 +85,14 @@ class Actor(msgspec.Struct, frozen=True):
             raise Forbidden("only administrators of the whole server may do this")
 
     @property
+    def may_see_himself(self) -> bool:
+        """Whether he may read what is his own: everybody may, unless a token of his is not for reading."""
+        return self.scopes is None or Permission.SEE in self.scopes
+
+    @property
     def seen_domains(self) -> tuple[str, ...] | None:
         """Paths of the domains that his roles let him see, with everything below each; None: all."""
-        if self.scopes is not None and Permission.SEE not in self.scopes:
+        if not self.may_see_himself:
             return ()
         paths = {role.domain for role in self.roles}
         return None if None in paths else tuple(sorted(path for path in paths if path is not None))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from gm_server.database.tables import Appliance, Domain, User
+from gm_server.database.tables import Appliance, Domain, Group, User
 from gm_server.exceptions import Conflict, NotFound
 from gm_server.ids import new_id
 from gm_server.names import check_path
@@ -64,6 +64,7 @@ def remove_domain(session: Session, path: str) -> None:
         (select(func.count()).where(Domain.parent_id == domain.id), "domains"),
         (select(func.count()).where(Appliance.domain_id == domain.id), "appliances"),
         (select(func.count()).where(User.domain_id == domain.id), "users"),
+        (select(func.count()).where(Group.domain_id == domain.id), "groups"),
     )
     for query, what in inside:
         if count := session.scalar(query):
