@@ -16,8 +16,8 @@ from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
 from gm_server import __version__
 from gm_server.access.history import close_open_rows
 from gm_server.access.tunnels import TunnelPool
-from gm_server.appliances.virtual import number_devices
 from gm_server.accounts.passwords import PasswordPool
+from gm_server.appliances.virtual import number_devices
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
 from gm_server.database.revisions import upgrade
