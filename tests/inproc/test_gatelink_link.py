@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -11,17 +12,18 @@ import pytest
 
 from gatelink import identity, messages
 from gatelink.claims import Claim, fingerprint_of
-from gatelink.exceptions import LinkError, PinMismatch, ProofError, Refused
+from gatelink.exceptions import LinkError, PinMismatch, ProofError, Refused, TrustError
 from gatelink.link.contact import connect_pinned
 from gatelink.link.dial import race
 from gatelink.link.endpoints import Endpoint
 from gatelink.link.enrolment import ask_for_place, enrol
-from gatelink.link.leg import open_leg
+from gatelink.link.leg import end_to_end, open_leg
 from gatelink.messages import Refusal
 from gatelink.pins import Pin, make_statement
 from gatelink.proofs import Transcript, make_proof, proof_key
+from gatelink.tls import tunnel_client_context, tunnel_server_context
 from gatelink.tls_io import Conversation
-from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_RELAY
+from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_RELAY, HANDSHAKE_TIMEOUT_S, TICKET_LIFETIME_S
 from inproc.parties import AUTHORITY, NOW, ScriptedGm, gm_identity, party_identity
 from inproc.virtual_time import run
 
@@ -245,5 +247,73 @@ def test_refused_ticket_says_why() -> None:
             with pytest.raises(Refused, match="used or expired") as caught:
                 await open_leg(gm.endpoint, gm.pin, party_identity(), b"t" * 32)
             assert caught.value.code == "ticket"
+
+    run(conversation())
+
+
+async def _joined(secured: ssl.SSLSocket) -> socket.socket:
+    """What the relay does with a good ticket; the plain connection is the far party's from then on."""
+    talk = Conversation(secured, 1024)
+    assert await talk.receive(messages.RELAY_TO_GM) == messages.RelayHello(ticket=b"t" * 32)
+    await talk.send(messages.RelayJoined())
+    return await talk.end_tls()
+
+
+@pytest.mark.parametrize("far_is_right", [True, False], ids=["named", "another"])
+def test_joined_leg_speaks_end_to_end_with_exactly_whom_the_gatemanager_named(*, far_is_right: bool) -> None:
+    pc, gateway = party_identity("pc"), party_identity("sm-1")
+
+    async def far_party(secured: ssl.SSLSocket) -> None:
+        leg = await _joined(secured)
+        shown = gateway if far_is_right else party_identity("sm-2")
+        context = tunnel_server_context(shown, pc.certificate)
+        with contextlib.suppress(LinkError), await end_to_end(leg, context, server_side=True) as far:
+            await Conversation(far, 1024).send(messages.Ping(token=7))
+
+    async def conversation() -> None:
+        async with ScriptedGm() as gm:
+            gm.scripts[ALPN_RELAY] = far_party
+            leg = await open_leg(gm.endpoint, gm.pin, pc, b"t" * 32)
+            context = tunnel_client_context(pc, gateway.certificate)
+            if not far_is_right:
+                with pytest.raises(TrustError, match="another certificate than was announced"):
+                    await end_to_end(leg, context, server_side=False)
+                return
+            with await end_to_end(leg, context, server_side=False) as near:
+                assert await Conversation(near, 1024).receive(messages.USER_TO_GM) == messages.Ping(token=7)
+
+    run(conversation())
+
+
+def test_leg_is_given_up_when_the_other_party_never_comes() -> None:
+    async def wait_for_ever(secured: ssl.SSLSocket) -> None:
+        await Conversation(secured, 1024).receive(messages.RELAY_TO_GM)
+        await asyncio.get_running_loop().create_future()
+
+    async def conversation() -> None:
+        async with ScriptedGm() as gm:
+            gm.scripts[ALPN_RELAY] = wait_for_ever
+            begun_s = asyncio.get_running_loop().time()
+            with pytest.raises(LinkError, match="the other party did not join the session within 30 s"):
+                await open_leg(gm.endpoint, gm.pin, party_identity(), b"t" * 32)
+            assert asyncio.get_running_loop().time() - begun_s >= TICKET_LIFETIME_S
+
+    run(conversation())
+
+
+def test_joined_leg_is_given_up_when_the_far_end_is_silent() -> None:
+    async def say_nothing(secured: ssl.SSLSocket) -> None:
+        with await _joined(secured):
+            await asyncio.get_running_loop().create_future()
+
+    async def conversation() -> None:
+        async with ScriptedGm() as gm:
+            gm.scripts[ALPN_RELAY] = say_nothing
+            pc = party_identity("pc")
+            leg = await open_leg(gm.endpoint, gm.pin, pc, b"t" * 32)
+            begun_s = asyncio.get_running_loop().time()
+            with pytest.raises(LinkError, match="the other end did not answer within 10 s"):
+                await end_to_end(leg, tunnel_client_context(pc, party_identity().certificate), server_side=False)
+            assert asyncio.get_running_loop().time() - begun_s >= HANDSHAKE_TIMEOUT_S
 
     run(conversation())
