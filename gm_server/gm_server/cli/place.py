@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Final
 import click
 from sqlalchemy.orm import Session
 
+from gm_server.access.actors import Actor, at_the_console
 from gm_server.database.engine import Database
 from gm_server.database.revisions import check_is_newest
 from gm_server.directory import DataDirectory
@@ -33,16 +35,24 @@ class Place:
         """Unix time."""
         return time.time()
 
+    @property
+    def actor(self) -> Actor:
+        """Who sits at this command line, as the system knows him."""
+        try:
+            return at_the_console(getpass.getuser())
+        except (OSError, KeyError):
+            return at_the_console("console")
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A reading transaction."""
-        with self._database() as database, database.read() as session:
+        with self.database() as database, database.read() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: all of it or nothing."""
-        with self._database() as database, database.write() as session:
+        with self.database() as database, database.write() as session:
             yield session
 
     def ask(self, question: Question) -> Answer:
@@ -58,7 +68,8 @@ class Place:
             return None
 
     @contextmanager
-    def _database(self) -> Iterator[Database]:
+    def database(self) -> Iterator[Database]:
+        """The records, of this program's form."""
         database = self.directory.database()
         try:
             check_is_newest(database)

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "sessions": "sessions",
     "certificate": "certificate",
     "alarms": "alarms",
+    "audit": "audit",
     "database": "database",
 }
 """Command -> module: only what runs is imported."""

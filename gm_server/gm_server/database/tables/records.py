@@ -66,6 +66,8 @@ class AuditCheckpoint(Base):
     number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[float]
     hash: Mapped[bytes]
+    key_sha256: Mapped[bytes]
+    """Of the key that signed: the appliance certificate may have been renewed since."""
     signature: Mapped[bytes]
 
 
