@@ -186,8 +186,8 @@ keepalive_s = {config.keepalive_s}
 # Addresses inside the tunnels; each session takes a /30. It must not be in use at any site or office.
 tunnel_network = {quoted(config.tunnel_network)}
 
-# Addresses that devices have for PCs on which a site's own are taken: each device keeps its one for ever. It must not be
-# in use at any site or office; with another network every device has another virtual address.
+# Addresses that devices have for PCs on which a site's own are taken: each device keeps its one for ever. It must not
+# be in use at any site or office; with another network every device has another virtual address.
 virtual_network = {quoted(config.virtual_network)}
 
 # Whether a SiteManager without a claim may wait in the list until somebody adopts it (`gm appliances adopt`).

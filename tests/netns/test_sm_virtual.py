@@ -1,4 +1,4 @@
-"""Virtual addresses: the PC asks another address than the device has, and reaches what is granted there, nothing else."""
+"""Virtual addresses: the PC asks another address than the device has, and reaches what is granted there, no more."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _BUSY_TIMEOUT_MS: Final = 10_000
 
 
 class Database:
-    """One connection. Usable from any thread, by one at a time. ``info`` is what every session knows of the settings."""
+    """One connection. Usable from any thread, by one at a time. ``info``: what every session knows of the settings."""
 
     def __init__(self, path: Path, *, create: bool = False, info: Mapping[str, Any] | None = None) -> None:
         self._path = path
