@@ -120,7 +120,7 @@ async def _enrol_with(options: argparse.Namespace, state: object) -> None:
     from gatelink.claims import parse_claim
     from gatelink.link.endpoints import check_address
 
-    from .config import load
+    from .host.config_store import load
     from .host.state import State, Waiting
     from .logs import report
     from .services.enrolment import ask, redeem, wait_for_adoption
@@ -179,10 +179,11 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from .core.status import Request, status_text
+    from .core.local_requests import StatusRequest
+    from .core.status import Status, status_text
     from .services.local_client import ask
 
-    status = ask(options.runtime, Request("status"))
+    status = ask(options.runtime, StatusRequest(), Status)
     if options.json:
         import msgspec
 
@@ -195,7 +196,9 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _lock(options: argparse.Namespace) -> None:
-    from .core.status import SOCKET_NAME, Request
+    from .core.local import SOCKET_NAME
+    from .core.local_requests import LockChangedRequest
+    from .core.status import Status
     from .exceptions import DaemonError
     from .host.lock import RemoteAccessLock
     from .logs import report
@@ -204,7 +207,7 @@ def _lock(options: argparse.Namespace) -> None:
     RemoteAccessLock(options.state).set(locked=options.locked)
     word = "locked" if options.locked else "allowed"
     try:
-        ask(options.runtime, Request("lock-changed"))
+        ask(options.runtime, LockChangedRequest(), Status)
     except DaemonError as error:
         if (options.runtime / SOCKET_NAME).exists():
             raise DaemonError(f"remote access is {word} from now on, but running sessions may go on: {error}") from None
@@ -214,14 +217,15 @@ def _lock(options: argparse.Namespace) -> None:
 
 
 def _config_show(options: argparse.Namespace) -> None:
-    from .config import load, to_toml
+    from .config import to_toml
+    from .host.config_store import load
 
     sys.stdout.write(to_toml(load(options.state), hide_passwords=True))
 
 
 def _config_check(options: argparse.Namespace) -> int:
-    from .config import load
     from .exceptions import ConfigError
+    from .host.config_store import load
     from .logs import report
 
     try:
@@ -235,7 +239,8 @@ def _config_check(options: argparse.Namespace) -> int:
 
 
 def _config_set(options: argparse.Namespace) -> None:
-    from .config import load, save, with_value
+    from .config import with_value
+    from .host.config_store import load, save
     from .host.state import State
 
     changed = with_value(load(options.state), options.key, options.value)
@@ -271,6 +276,7 @@ def _make_runtime(runtime: Path) -> None:
     from .exceptions import DaemonError
 
     try:
-        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The socket in it is for the set-up page's user as well; every file has rights of its own.
+        runtime.mkdir(mode=0o711, parents=True, exist_ok=True)
     except OSError as error:
         raise DaemonError(f"cannot make the runtime directory {runtime}: {error.strerror}") from None

@@ -35,7 +35,8 @@ from gatelink.tls_io import Conversation, handshake
 from gatelink.tunnel.framing import Hello, encode_control
 from gatelink.wire import ALPN_CONTROL, ALPN_RELAY
 from inproc.parties import ScriptedGm, party_identity
-from sitemanager.config import Config, save
+from sitemanager.config import Config
+from sitemanager.host.config_store import save
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.host.network.fake import FakeNetwork
 from sitemanager.host.state import Known, State

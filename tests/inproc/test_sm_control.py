@@ -33,10 +33,12 @@ from gatelink.tls_io import Conversation
 from gatelink.wire import ALPN_CONTROL, ALPN_ENROL
 from inproc.parties import AUTHORITY, NOW, ScriptedGm, gm_identity
 from inproc.sm_site import DEADLINE_S, Site, SiteGm, eventually, site_and_gm
-from sitemanager.config import Config, load, save
-from sitemanager.core.status import Request
+from sitemanager.config import Config
+from sitemanager.core.local_requests import StatusRequest
+from sitemanager.core.status import Status
 from sitemanager.exceptions import DaemonError
 from sitemanager.host import times
+from sitemanager.host.config_store import load, save
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.services.enrolment import ask, redeem
 from sitemanager.services.local_client import ask as ask_daemon
@@ -176,22 +178,23 @@ def test_daemon_goes_on_asking_and_then_connects_when_it_is_adopted(tmp_path: Pa
             await ask(site.state, load(site.state.directory), ("127.0.0.1",), site.lines.append)
             async with site.running():
                 await eventually((site.runtime / "sm.sock").exists, "the local socket")
-                assert not (await asyncio.to_thread(ask_daemon, site.runtime, Request("status"))).enrolled
+                assert not (await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)).enrolled
                 gm.adopts = True
                 await control.connected()
                 await eventually(lambda: site.said("connected to"), "the welcome")
-                status = await asyncio.to_thread(ask_daemon, site.runtime, Request("status"))
+                status = await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)
                 assert (status.enrolled, status.connected, status.name) == (True, True, "press 4")
 
     asyncio.run(conversation())
 
 
-def test_daemon_does_not_start_when_the_unit_is_not_enrolled(tmp_path: Path) -> None:
+def test_daemon_waits_to_be_set_up_when_the_unit_is_not_enrolled(tmp_path: Path) -> None:
     async def conversation() -> None:
         site = Site(tmp_path)
-        with pytest.raises(DaemonError, match="not enrolled"):
-            async with site.running() as daemon:
-                daemon.stop()
+        async with site.running():
+            await eventually(lambda: site.said("not enrolled yet"), "the line")
+            status = await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)
+            assert (status.enrolled, status.connected) == (False, False)
 
     asyncio.run(conversation())
 
@@ -249,7 +252,7 @@ def test_proxy_is_used_when_nothing_else_is_open(tmp_path: Path) -> None:
                 async with site.running():
                     await gm.connected()
                     await eventually(lambda: site.said("connected to"), "the welcome")
-                    status = await asyncio.to_thread(ask_daemon, site.runtime, Request("status"))
+                    status = await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)
                     assert gm.logins[0].route.proxy
                     assert "through the proxy" in status.way
             server.close()
@@ -321,14 +324,14 @@ def test_names_and_addresses_are_kept_when_the_gatemanager_tells_them(tmp_path: 
 def test_time_is_the_gatemanagers_when_the_system_clock_is_wrong(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with site_and_gm(tmp_path) as (site, gm):
-            status = await asyncio.to_thread(ask_daemon, site.runtime, Request("status"))
+            status = await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)
             assert status.system_clock_set is False
             assert abs(status.now - gm.welcome.unix_time_s) < DEADLINE_S
             assert abs((status.since or 0) - gm.welcome.unix_time_s) < DEADLINE_S
             gm.welcome = msgspec.structs.replace(gm.welcome, unix_time_s=datetime.datetime.now().timestamp())  # noqa: DTZ005
             gm.hang_up()
             await gm.connected(2)
-            status = await asyncio.to_thread(ask_daemon, site.runtime, Request("status"))
+            status = await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)
             assert status.system_clock_set is True
 
     asyncio.run(conversation())
@@ -382,22 +385,22 @@ def test_local_socket_answers_or_hangs_up_when_it_is_asked_nonsense(tmp_path: Pa
     async def conversation() -> None:
         async with site_and_gm(tmp_path) as (site, _):
             path = site.runtime / "sm.sock"
-            assert path.stat().st_mode & 0o777 == 0o600
+            assert path.stat().st_mode & 0o777 == 0o666
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(line)
             with contextlib.suppress(OSError):
                 answer = await reader.read()
                 assert answer == b"" or json.loads(answer)["kind"] == "failure"
             writer.close()
-            assert (await asyncio.to_thread(ask_daemon, site.runtime, Request("status"))).connected
+            assert (await asyncio.to_thread(ask_daemon, site.runtime, StatusRequest(), Status)).connected
 
     asyncio.run(conversation())
 
 
 def test_status_says_who_does_not_run_when_there_is_no_daemon(tmp_path: Path) -> None:
     with pytest.raises(DaemonError, match="does not run"):
-        ask_daemon(tmp_path, Request("status"))
+        ask_daemon(tmp_path, StatusRequest(), Status)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "sm.sock"))
     with pytest.raises(DaemonError, match="does not run"):
-        ask_daemon(tmp_path, Request("status"))
+        ask_daemon(tmp_path, StatusRequest(), Status)

@@ -19,7 +19,8 @@ from gatelink.wire import ALPN_RELAY
 from inproc.sm_site import MODBUS, PLC, FarEnd, Site, SiteGm, eventually, open_session, site_and_gm
 from sitemanager.core.admission import HostNetwork
 from sitemanager.core.desired import DesiredState
-from sitemanager.core.status import Request, Status
+from sitemanager.core.local_requests import LockChangedRequest, StatusRequest
+from sitemanager.core.status import Status
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.services.local_client import ask
 
@@ -42,8 +43,9 @@ def scene(
     return asyncio.run(play())
 
 
-async def status(site: Site, command: Any = "status") -> Status:
-    return await asyncio.to_thread(ask, site.runtime, Request(command))
+async def status(site: Site, command: str = "status") -> Status:
+    request = LockChangedRequest() if command == "lock-changed" else StatusRequest()
+    return await asyncio.to_thread(ask, site.runtime, request, Status)
 
 
 def test_network_is_made_and_removed_when_session_opens_and_ends(tmp_path: Path) -> None:

@@ -330,7 +330,7 @@ def test_unit_is_adopted_when_it_trusts_on_first_use(system: System, stranger: S
         (["enrol", "--gm", "http://x"], "host name or IP address"),
         (["enrol", "--gm", "192.0.2.77"], "no way to the GateManager"),
         (["reset"], "sm reset --yes"),
-        (["config", "set", "nothing", "1"], "no such key"),
+        (["config", "set", "nothing", "1"], "unknown key"),
         (["config", "set", "ports", "http"], "ports"),
         (["config", "set", "dev_interfaces", "gls0"], "cannot be the machine side"),
     ],

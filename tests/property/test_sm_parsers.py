@@ -86,10 +86,10 @@ def test_configuration_is_read_or_refused_when_it_is_any_bytes(data: bytes) -> N
 
 @given(st.dictionaries(st.sampled_from([*Config.__struct_fields__, "x"]), toml_values, max_size=4))
 def test_configuration_is_whole_or_refused_with_paths(values: dict[str, object]) -> None:
-    from sitemanager.config import _checked
+    from sitemanager.config import checked
 
     try:
-        config = _checked(values, "config")
+        config = checked(values, "config")
     except ConfigError as error:
         assert all(mistake.startswith(tuple(values)) for mistake in error.mistakes)  # noqa: PT017
     else:

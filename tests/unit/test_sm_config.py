@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gatelink.wire import PORTS
-from sitemanager.config import Config, ProxyConfig, load, parse, save, to_toml, with_value
+from sitemanager.config import Config, ProxyConfig, parse, to_toml, with_value
 from sitemanager.exceptions import ConfigError, StateError
+from sitemanager.host.config_store import load, save
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "firmware" / "config.example.toml"
 FULL = Config(
@@ -24,7 +25,7 @@ FULL = Config(
 def test_example_is_the_defaults_when_it_is_read() -> None:
     data = EXAMPLE.read_bytes()
     assert parse(data, "example") == Config()
-    keys = [row.split(" = ")[0] for row in to_toml(Config()).splitlines()]
+    keys = [row.split(" = ")[0] for row in to_toml(Config()).splitlines() if row]
     assert [row.split(" = ")[0] for row in data.decode().splitlines() if row and row[0] != "#"] == keys
     assert "[[proxies]]" in data.decode()
 

@@ -1,27 +1,13 @@
-"""What ``sm status`` says, as data and as text; and what is asked on the local socket."""
+"""What ``sm status`` says, as data and as text."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from typing import Final, Literal
 
 import msgspec
 
-SOCKET_NAME: Final = "sm.sock"
-"""In the runtime directory."""
-
-
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of JSON on the local socket."""
-
-    command: Literal["status", "lock-changed"]
-
-
-class Failure(msgspec.Struct, frozen=True, tag_field="kind", tag="failure"):
-    """The daemon could not do it."""
-
-    text: str
+from .local import LocalAnswer
 
 
 class SessionStatus(msgspec.Struct, frozen=True):
@@ -41,7 +27,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
     """``name (address)``."""
 
 
-class Status(msgspec.Struct, frozen=True, tag_field="kind", tag="status"):
+class Status(LocalAnswer, frozen=True):
     """The daemon as it is now."""
 
     software: str
@@ -66,9 +52,14 @@ class Status(msgspec.Struct, frozen=True, tag_field="kind", tag="status"):
     """Why remote access is locked; None if it is allowed."""
     dev_interfaces: tuple[str, ...]
     sessions: tuple[SessionStatus, ...]
-
-
-Answer = Status | Failure
+    consent_left_s: float | None = None
+    """Until remote access, allowed for some minutes, is locked again."""
+    retry_s: float | None = None
+    """Until the GateManager is tried again."""
+    notes: tuple[str, ...] = ()
+    """What somebody should look at."""
+    events_waiting: int = 0
+    """Alarms and audit entries that the GateManager has not acknowledged."""
 
 
 def status_text(status: Status) -> str:
@@ -86,6 +77,8 @@ def _rows(status: Status) -> Iterator[str]:
     yield f"remote access   {f'LOCKED: {status.locked}' if status.locked else 'allowed'}"
     yield f"machine side    {', '.join(status.dev_interfaces) or 'not set: sm config set dev_interfaces eth1'}"
     yield f"clock           {_clock(status)}"
+    for note in status.notes:
+        yield f"look at         {note}"
     yield f"sessions        {len(status.sessions) or 'none'}"
     for session in status.sessions:
         yield from _session_rows(session)

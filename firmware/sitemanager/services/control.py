@@ -34,6 +34,7 @@ from sitemanager.host import times
 from sitemanager.host.state import Known, State
 
 from .enrolment import SOFTWARE
+from .gm_line import GmLine
 from .sessions import Sessions
 
 MAX_UNTOLD: Final = 256
@@ -48,15 +49,17 @@ class Control:
     def __init__(
         self,
         state: State,
-        config: Config,
+        config: Callable[[], Config],
         pin: Pin,
         identity: Identity,
         clock: GmClock,
         report: Callable[[str], None],
+        line: GmLine | None = None,
         settings: KeeperSettings | None = None,
     ) -> None:
         self._state = state
         self._config = config
+        self._line = line or GmLine()
         self.identity = identity
         self._clock = clock
         self._report = report
@@ -68,8 +71,18 @@ class Control:
         """Steady seconds; None while there is no connection."""
         self.lost_at: float | None = None
         self.lost_reason = ""
-        settings = settings or KeeperSettings(probe_s=config.probe_s, backoff_longest_s=config.backoff_longest_s)
+        self.retry_at: float | None = None
+        """Steady seconds; of the next attempt, while there is no connection."""
+        now = config()
+        settings = settings or KeeperSettings(probe_s=now.probe_s, backoff_longest_s=now.backoff_longest_s)
         self.keeper: Keeper[GmToAppliance] = Keeper(self, pin, identity, GM_TO_APPLIANCE, settings)
+        self._line.attach(self.keeper.send, self.reconnect)
+
+    def reconnect(self, reason: str) -> None:
+        """Drop the connection: the ways to the GateManager have changed, and the new ones are to be tried."""
+        self.connected_at, self.lost_at = None, times.steady_s()
+        if self.keeper.channel is not None:
+            self.keeper.channel.close(reason)
 
     def tell(self, message: Message) -> None:
         """Send a message now, or when there is a connection again."""
@@ -94,9 +107,10 @@ class Control:
 
     def ways(self) -> tuple[Endpoint, ...]:
         """Return the configured addresses, then those that the GateManager told."""
-        told = tuple(address for address in self.known.gm_addresses if address not in self._config.gm_addresses)
-        proxies = [entry.proxy for entry in self._config.proxies]
-        return endpoints((*self._config.gm_addresses, *told), self._config.ports, proxies)
+        config = self._config()
+        told = tuple(address for address in self.known.gm_addresses if address not in config.gm_addresses)
+        proxies = [entry.proxy for entry in config.proxies]
+        return endpoints((*config.gm_addresses, *told), config.ports, proxies)
 
     def login(self, way: Endpoint, alarms: tuple[PinAlarm, ...]) -> Message:
         """Say who runs here; who we are is in the certificate."""
@@ -110,7 +124,7 @@ class Control:
     def connected(self, welcome: Welcome, way: Endpoint) -> None:
         """Learn time and names, and tell what could not be told."""
         self._last_way = way
-        self.connected_at, self.lost_reason = times.steady_s(), ""
+        self.connected_at, self.lost_reason, self.retry_at = times.steady_s(), "", None
         self._clock.learn(welcome.unix_time_s, times.steady_s())
         self._set_system_clock(welcome.unix_time_s)
         self._remember(welcome)
@@ -123,6 +137,7 @@ class Control:
         )
         while self._untold and self.keeper.send(self._untold[0]):
             self._untold.popleft()
+        self._line.connected(welcome)
 
     def received(self, message: GmToAppliance) -> None:
         """Hand a message on."""
@@ -135,7 +150,7 @@ class Control:
                 self.sessions.end(message)
             case Refusal():
                 self._report(f"the GateManager refused a message: {message.text}")
-            case _:
+            case _ if not self._line.received(message):
                 self._report(f"the GateManager said {type(message).__name__}, which means nothing here")
 
     def lost(self, reason: str, retry_s: float) -> None:
@@ -143,6 +158,7 @@ class Control:
         if self.connected_at is not None or self.lost_at is None:
             self.lost_at = times.steady_s()
         self.connected_at, self.lost_reason = None, reason
+        self.retry_at = times.steady_s() + retry_s
         self.sessions.control_is_lost()
         self._report(f"no connection: {reason}; next attempt in {retry_s:.1f} s")
 
@@ -158,7 +174,7 @@ class Control:
 
     def _set_system_clock(self, gm_unix_s: float) -> None:
         is_set = self._clock.is_system_clock_set(times.system_unix_s(), times.steady_s())
-        if self._config.set_system_clock and not is_set:
+        if self._config().set_system_clock and not is_set:
             self._try(lambda: times.set_system_clock(gm_unix_s))
             self._report("the system clock was set to the GateManager's time")
 

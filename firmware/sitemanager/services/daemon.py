@@ -6,32 +6,44 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import msgspec
-
-from gatelink.identity import fingerprint_text, key_sha256, own_key_sha256
 from gatelink.link.keeper import KeeperSettings
-from sitemanager.config import Config
-from sitemanager.config import load as load_config
 from sitemanager.core.clock import GmClock
-from sitemanager.core.status import Request, Status
+from sitemanager.core.status import Status
 from sitemanager.exceptions import DaemonError
 from sitemanager.host import times
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.host.network import Network
+from sitemanager.host.outbox import Outbox
+from sitemanager.host.page_secret import PageSecret
 from sitemanager.host.state import State
 
+from .appliance_status import ApplianceReport
+from .configuration import TRIAL_S, Configuration
 from .control import Control
-from .enrolment import SOFTWARE, wait_for_adoption
+from .counter import Counter
+from .daemon_status import daemon_status
+from .desk import Desk
+from .enrolment import SOFTWARE
+from .events import Events
+from .gm_line import GmLine
+from .link_part import LinkPart
 from .local_server import LocalServer
+from .log import Log
 from .network_state import NetworkState
+from .page_login import PageLogin
+from .parts import Part, Surroundings, close_all, parts
+from .remote_access import RemoteAccess
 from .sessions import Sessions, SessionSettings
+from .setup import Setup
 from .watch import Watch
+
+PAGE_USER: Final = "gatelink-page"
 
 
 class Daemon:
-    """One run. ``report`` takes one line for each event."""
+    """One run. ``report`` takes one line for each event; ``page_user`` is who runs ``sm page``."""
 
     def __init__(
         self,
@@ -40,15 +52,30 @@ class Daemon:
         network: Network,
         report: Callable[[str], None],
         keeper_settings: KeeperSettings | None = None,
+        *,
+        page_user: str = PAGE_USER,
+        trial_s: float = TRIAL_S,
+        provision_from: tuple[Path, ...] = (),
     ) -> None:
+        state.prepare()
         self._state = state
         self._runtime = runtime
-        self._report = report
         self._keeper_settings = keeper_settings
+        self._page_user = page_user
         self._clock = GmClock()
-        self._lock = RemoteAccessLock(state.directory)
-        self._config: Config = load_config(state.directory)
-        self._network = NetworkState(network, self._config.dev_interfaces, report)
+        self._began = times.steady_s()
+        self.log = Log(report, self._now)
+        self._report = self.log
+        self._configuration = Configuration(state, self._report, self._connected_since, trial_s)
+        self._network = NetworkState(network, self._configuration.config.dev_interfaces, self._report)
+        self._line = GmLine()
+        self._events = Events(Outbox(state.directory, self._now), self._line, self._report)
+        self._access = RemoteAccess(RemoteAccessLock(state.directory), self._report, self._events.record)
+        self._login = PageLogin(PageSecret(state.directory), self._report, self._events.record)
+        self._desk = Desk(self._login.is_logged_in)
+        self._appliance = ApplianceReport(self._line, self._access.reason, lambda: times.steady_s() - self._began)
+        self._setup: Setup | None = None
+        self._provision_from = provision_from
         self._control: Control | None = None
         self._sessions: Sessions | None = None
         self._stop: asyncio.Event | None = None
@@ -60,21 +87,46 @@ class Daemon:
 
     async def run(self) -> None:
         """Run until ``stop``, SIGTERM or SIGINT. Raises DaemonError, StateError, NetworkError at the start."""
-        if not self._state.is_enrolled and self._state.waiting() is None:
-            raise DaemonError("this unit is not enrolled; do it with sm enrol --claim CLAIM, or sm enrol --gm ADDRESS")
         self._stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-        local = LocalServer(self._runtime, self._answer)
+        setup = self._setup = Setup(self._state, lambda: self._configuration.config, self._report)
+        self._access.listeners += [self._lock_changed, self._appliance.changed]
+        around = Surroundings(
+            self._state,
+            self._runtime,
+            self._desk,
+            self._line,
+            self._appliance,
+            self._report,
+            self._status,
+            self._events.record,
+            self.stop,
+            self._access,
+            setup,
+            self._configuration,
+            self._provision_from,
+        )
+        running: list[Part] = [LinkPart(self._network, self._line), *parts(around)]
+        self._login.register(self._desk)
+        Counter(around, self.log, self._login).register()
+        local = LocalServer(self._runtime, self._desk, self._page_user, self._report)
         watch: Watch | None = None
         try:
             await self._network.begin()
             await local.start()
             watch = Watch(self._network, self._report)
-            await self._until_stopped(self._work())
+            await self._configuration.begin(running)
+            setup.resume()
+            await self._until_stopped(self._work(setup))
         finally:
+            await setup.close()
             if self._sessions is not None:
                 await self._sessions.close("the SiteManager was stopped")
+            await self._configuration.close()
+            await close_all(running, self._report)
+            self._access.close()
+            self._appliance.close()
             if watch is not None:
                 watch.close()
             await self._network.close()
@@ -98,74 +150,56 @@ class Daemon:
         if not working.cancelled():
             working.result()
 
-    async def _work(self) -> None:
+    async def _work(self, setup: Setup) -> None:
         if not self._state.is_enrolled:
-            await wait_for_adoption(self._state, self._config, self._report)
-            self._config = load_config(self._state.directory)
+            self._report("this unit is not enrolled yet: use the set-up page, or sm enrol")
+            await setup.until_enrolled()
+            self._configuration.learn_addresses()
         self._state.tidy()
         identity, pin = self._state.identity(), self._state.pin()
         if identity is None or pin is None:
             raise DaemonError("the pin of the GateManager is missing; forget the enrolment with sm reset --yes")
-        control = Control(self._state, self._config, pin, identity, self._clock, self._report, self._keeper_settings)
+        control = Control(
+            self._state,
+            lambda: self._configuration.config,
+            pin,
+            identity,
+            self._clock,
+            self._report,
+            self._line,
+            self._keeper_settings,
+        )
+        config = self._configuration.config
         control.sessions = self._sessions = Sessions(
             self._network,
             control.open_tunnel,
-            self._lock.reason,
+            self._access.reason,
             self._clock,
             control.tell,
             self._report,
-            SessionSettings(self._config.max_sessions, self._config.control_grace_s),
+            SessionSettings(config.max_sessions, config.control_grace_s),
         )
         self._control = control
         self._report(f"started {SOFTWARE}; GateManager pinned by {pin.describe()}")
         await control.keeper.run()
 
-    def _answer(self, request: Request) -> Status:
-        if request.command == "lock-changed":
-            self._report(f"remote access: {self._lock.reason() or 'allowed'}")
-            if self._sessions is not None:
-                self._sessions.lock_changed()
-        return self._status()
+    def _lock_changed(self) -> None:
+        if self._sessions is not None:
+            self._sessions.lock_changed()
+
+    def _connected_since(self) -> float | None:
+        return None if self._control is None else self._control.connected_at
+
+    def _now(self) -> float:
+        return self._clock.now(times.system_unix_s(), times.steady_s())
 
     def _status(self) -> Status:
-        steady, system = times.steady_s(), times.system_unix_s()
-        now = self._clock.now(system, steady)
-        status = Status(
-            software=SOFTWARE,
-            enrolled=self._state.is_enrolled,
-            name="",
-            domain="",
-            gm_name="",
-            connected=False,
-            way="",
-            since=None,
-            lost_reason="",
-            pin_serial="",
-            pin_key="",
-            pin_how="",
-            key=fingerprint_text(own_key_sha256(self._state.key())) if self._control is None else "",
-            system_clock_set=self._clock.is_system_clock_set(system, steady),
-            now=now,
-            locked=self._lock.reason(),
-            dev_interfaces=self._config.dev_interfaces,
-            sessions=(),
-        )
-        if self._control is None or self._sessions is None:
-            return status
-        control, keeper = self._control, self._control.keeper
-        moment = control.lost_at if control.connected_at is None else control.connected_at
-        return msgspec.structs.replace(
-            status,
-            name=control.known.name,
-            domain=control.known.domain,
-            gm_name=control.known.gm_name,
-            connected=keeper.channel is not None,
-            way=str(keeper.way) if keeper.way else "",
-            since=None if moment is None else now - (steady - moment),
-            lost_reason=control.lost_reason,
-            pin_serial=keeper.pin.serial,
-            pin_key=fingerprint_text(keeper.pin.key_sha256),
-            pin_how=keeper.pin.how,
-            key=fingerprint_text(key_sha256(control.identity.certificate)),
-            sessions=self._sessions.status(now),
+        return daemon_status(
+            self._state,
+            self._configuration,
+            self._clock,
+            self._access,
+            self._control,
+            self._sessions,
+            self._events.waiting,
         )

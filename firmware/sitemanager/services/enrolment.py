@@ -22,8 +22,9 @@ from gatelink.link.enrolment import Enrolment, ask_for_place, enrol
 from gatelink.messages import EnrolWaiting
 from gatelink.pins import Pin
 from sitemanager import __version__
-from sitemanager.config import Config, save
+from sitemanager.config import Config
 from sitemanager.exceptions import DaemonError
+from sitemanager.host.config_store import load, save
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.host.state import Known, State, Waiting
 
@@ -111,7 +112,8 @@ def _ways(config: Config, addresses: Sequence[str]) -> tuple[Endpoint, ...]:
 def _keep(state: State, config: Config, addresses: Sequence[str], enrolment: Enrolment) -> None:
     """Addresses and lock first, for they mean nothing until there is an identity."""
     if config.gm_addresses != tuple(addresses):
-        save(state.directory, msgspec.structs.replace(config, gm_addresses=tuple(addresses)))
+        # On what is written: a change that is on trial meanwhile is not kept by this.
+        save(state.directory, msgspec.structs.replace(load(state.directory), gm_addresses=tuple(addresses)))
     RemoteAccessLock(state.directory).allow_if_new()
     known = Known(peer_id=enrolment.peer_id, name=enrolment.name, domain=enrolment.domain)
     state.enrolled(enrolment.pin, enrolment.identity, known)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from sitemanager.core.status import SOCKET_NAME, Answer, Failure, Request, Status
+from sitemanager.core.local import MAX_ANSWER_BYTES, SOCKET_NAME, Failure, LocalAnswer, LocalRequest
 from sitemanager.exceptions import DaemonError
 
-MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 15.0
+A = TypeVar("A", bound=LocalAnswer)
 
 
-def ask(runtime: Path, request: Request) -> Status:
-    """Ask the daemon. Raises DaemonError if it does not run, or does not answer."""
+def ask(runtime: Path, request: LocalRequest, kind: type[A], *, timeout_s: float = TIMEOUT_S) -> A:
+    """Ask the daemon. Raises DaemonError if it does not run, does not answer, or could not do it."""
     path = runtime / SOCKET_NAME
+    line = b'{"request":' + msgspec.json.encode(request) + b"}\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(TIMEOUT_S)
+        connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
-            connection.sendall(msgspec.json.encode(request) + b"\n")
+            connection.sendall(line)
             data = b""
             while not data.endswith(b"\n") and len(data) < MAX_ANSWER_BYTES:
                 piece = connection.recv(65536)
@@ -35,10 +36,17 @@ def ask(runtime: Path, request: Request) -> Status:
             raise DaemonError(f"the daemon does not run (nobody listens on {path}); start it with sm run") from None
         except OSError as error:
             raise DaemonError(f"the daemon does not answer on {path}: {error.strerror or error}") from None
+    return decode_answer(data, kind)
+
+
+def decode_answer(data: bytes, kind: type[A]) -> A:
+    """Return the answer in a line. Raises DaemonError for a failure and for what is no answer."""
+    if not data:
+        raise DaemonError("the daemon hung up: run sm as root or as the daemon's user")
     try:
-        answer: Answer = msgspec.json.decode(data, type=Answer)
+        answer: A | Failure = msgspec.json.decode(data, type=kind | Failure)
     except msgspec.DecodeError:
-        raise DaemonError(f"the daemon gave no proper answer on {path}; do both have the same version?") from None
+        raise DaemonError("the daemon gave no proper answer; do both have the same version?") from None
     if isinstance(answer, Failure):
         raise DaemonError(answer.text)
     return answer

@@ -28,6 +28,18 @@ class NetworkState:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._sessions: dict[str, SessionNetwork] = {}
 
+    async def use(self, dev_interfaces: tuple[str, ...]) -> None:
+        """Reach devices by these interfaces from now on; running sessions as well. Raises NetworkError."""
+        if dev_interfaces == self._dev_interfaces:
+            return
+        before, self._dev_interfaces = self._dev_interfaces, dev_interfaces
+        try:
+            await self._do(lambda: self._apply(self._sessions))
+        except NetworkError:
+            self._dev_interfaces = before
+            await self._do(lambda: self._apply(self._sessions))
+            raise
+
     async def begin(self) -> None:
         """Have no session, whatever an earlier run left. Raises NetworkError."""
         await self._do(lambda: self.network.apply(self._desired({})))

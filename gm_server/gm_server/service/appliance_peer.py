@@ -6,7 +6,7 @@ import ssl
 from typing import Protocol
 
 from gatelink.channel import Channel
-from gatelink.messages import APPLIANCE_TO_GM, ApplianceToGm, SessionEnded, SessionRefused
+from gatelink.messages import APPLIANCE_TO_GM, ApplianceLogin, ApplianceToGm, Refusal, SessionEnded, SessionRefused
 
 
 class ApplianceEvents(Protocol):
@@ -70,8 +70,11 @@ class AppliancePeer:
             self._events.appliance_refused(self, message)
         elif isinstance(message, SessionEnded):
             self._events.appliance_ended(self, message)
-        else:
+        elif isinstance(message, ApplianceLogin):
             self.channel.refuse("protocol", "this is not allowed after the login")
+        else:
+            request_id = getattr(message, "request_id", None)
+            self.channel.send(Refusal(code="unknown-message", text="nobody here knows this yet", request_id=request_id))
 
     def _on_closed(self, reason: str) -> None:
         self._events.appliance_left(self, reason)

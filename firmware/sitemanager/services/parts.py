@@ -1,0 +1,91 @@
+"""What the daemon runs beside the link: the one place where a further part is added.
+
+A part is made from the ``Surroundings``: it registers its requests at the desk and its messages at the line, and gets
+every configuration that comes into force by ``use``. ``Daemon`` knows no part by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sitemanager.config import Config
+from sitemanager.core.status import Status
+from sitemanager.host.state import State
+
+from .appliance_status import ApplianceReport
+from .desk import Desk
+from .gm_line import GmLine
+from .remote_access import RemoteAccess
+from .setup import Setup
+
+if TYPE_CHECKING:
+    from .configuration import Configuration
+
+
+class Part(Protocol):
+    """Something that runs with the daemon."""
+
+    async def use(self, config: Config) -> None:
+        """Put a configuration in force: at the start, at every change and when a change is rolled back.
+
+        Idempotent, and quick where nothing of this part changed. Raises NetworkError or InputError if it cannot be:
+        the change is then rolled back, and ``use`` is called with the configuration from before.
+        """
+
+    async def close(self) -> None:
+        """End; nothing is left on the host but what is to outlive the daemon."""
+
+
+class Surroundings:
+    """What a part gets. ``status`` is the daemon's as ``sm status`` shows it; ``record`` makes an audit entry or alarm
+    that the GateManager gets for certain, now or later (kind, text)."""
+
+    def __init__(
+        self,
+        state: State,
+        runtime: Path,
+        desk: Desk,
+        line: GmLine,
+        appliance: ApplianceReport,
+        report: Callable[[str], None],
+        status: Callable[[], Status],
+        record: Callable[[str, str], None],
+        stop: Callable[[], None],
+        access: RemoteAccess,
+        setup: Setup,
+        configuration: Configuration,
+        provision_from: tuple[Path, ...] = (),
+    ) -> None:
+        self.state = state
+        self.runtime = runtime
+        self.desk = desk
+        self.line = line
+        self.appliance = appliance
+        self.report = report
+        self.status = status
+        self.record = record
+        self.stop = stop
+        """End the daemon in good order; whoever supervises it starts it again."""
+        self.access = access
+        self.setup = setup
+        self.configuration = configuration
+        self.provision_from = provision_from
+
+
+def parts(around: Surroundings) -> list[Part]:
+    """Return every part, in the order in which they get a configuration; they end the other way round."""
+    del around
+    return []
+
+
+async def close_all(running: list[Part], report: Callable[[str], None]) -> None:
+    """End every part, whatever happens in one of them."""
+    for part in reversed(running):
+        try:
+            async with asyncio.timeout(10.0):
+                await part.close()
+        except Exception as error:  # noqa: BLE001 - the others have to end as well
+            report(f"{type(part).__name__} did not end well: {error!r}")
