@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gatelink.exceptions import InputError
 from gatelink.messages import DeviceAccess
 from gatelink.messages import Service as Ports
 from gm_server.database.tables import Appliance, Device, Service
@@ -28,27 +29,52 @@ MAX_DEVICES: Final = 512
 MAX_SERVICES: Final = 64
 
 
-def add_device(session: Session, appliance_reference: str, name: str, address: str) -> Device:
-    """Add a device to an appliance; it has no services yet."""
+def add_device(
+    session: Session, appliance_reference: str, name: str, address: str | None, serial_port: str | None = None
+) -> Device:
+    """Add a device, or a serial port of the appliance itself, to an appliance; it has no services yet."""
     appliance = get_appliance(session, appliance_reference)
-    name = check_name(name, "a device")
-    address = check_device_address(address)
-    for other in _devices_of(session, appliance.id):
-        if other.name == name:
-            raise Conflict(f"the appliance {appliance.name} has a device {name} already")
-        if other.address == address:
-            raise Conflict(f"the appliance {appliance.name} has a device with {address} already: {other.name}")
+    name, address, serial_port = check_place(session, appliance, name, address, serial_port)
     device = Device(
         id=new_id("dev"),
         appliance_id=appliance.id,
         name=name,
         address=address,
+        serial_port=serial_port,
         virtual_number=free_number(session),
     )
     session.add(device)
     session.flush()
-    _check_fits(session, appliance)
+    check_fits(session, appliance)
     return device
+
+
+def check_place(
+    session: Session,
+    appliance: Appliance,
+    name: str,
+    address: str | None,
+    serial_port: str | None,
+    but: str | None = None,
+) -> tuple[str, str | None, str | None]:
+    """Return a device's name, address and port as they are kept; raises Conflict if another device (not ``but``, an
+    id) has one of them.
+    """
+    name = check_name(name, "a device")
+    if (address is None) == (serial_port is None):
+        raise InputError("a device has either an address or a serial port")
+    address = check_device_address(address) if address is not None else None
+    serial_port = check_name(serial_port, "a serial port") if serial_port is not None else None
+    for other in _devices_of(session, appliance.id):
+        if other.id == but:
+            continue
+        if other.name == name:
+            raise Conflict(f"the appliance {appliance.name} has a device {name} already")
+        if address is not None and other.address == address:
+            raise Conflict(f"the appliance {appliance.name} has a device with {address} already: {other.name}")
+        if serial_port is not None and other.serial_port == serial_port:
+            raise Conflict(f"the appliance {appliance.name} has a device on {serial_port} already: {other.name}")
+    return name, address, serial_port
 
 
 def get_device(session: Session, reference: str) -> Device:
@@ -127,7 +153,7 @@ def add_services(session: Session, device_reference: str, services: Sequence[Por
             )
         )
     session.flush()
-    _check_fits(session, session.get_one(Appliance, device.appliance_id))
+    check_fits(session, session.get_one(Appliance, device.appliance_id))
     return device
 
 
@@ -154,7 +180,8 @@ def _devices_of(session: Session, appliance_id: str) -> Sequence[Device]:
     return session.scalars(select(Device).where(Device.appliance_id == appliance_id)).all()
 
 
-def _check_fits(session: Session, appliance: Appliance) -> None:
+def check_fits(session: Session, appliance: Appliance) -> None:
+    """Raise Conflict if an appliance's devices are more than one message can hold."""
     devices = list_devices(session, appliance.id)
     most = max((len(device.services) for device in devices), default=0)
     if len(devices) > MAX_DEVICES or most > MAX_SERVICES:
