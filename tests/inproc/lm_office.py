@@ -50,7 +50,7 @@ from lm_client.cli.asking import ask
 from lm_client.config import Config, LinkSettings, ServiceSettings, SessionSettings
 from lm_client.core.local import Answer, Failure, LoggedIn, Request
 from lm_client.home import Home, Profile
-from lm_client.host.fake import FakeNetwork, FakeTap
+from lm_client.host.fake import FakeNames, FakeNetwork, FakeTap
 from lm_client.service.callers import Callers
 from lm_client.service.listener import Listener
 
@@ -232,16 +232,18 @@ class OfficeGm:
         ticket = secrets.token_bytes(32)
         self._tickets.add(ticket)
         self.sessions.append(f"s{len(self.sessions) + 1}")
+        appliance = next(each for each in self.appliances if each.appliance_id == request.appliance_id)
+        devices = self.devices if appliance.appliance_id == PRESS.appliance_id else appliance.devices
         return Connected(
             request_id=request.request_id,
             session_id=self.sessions[-1],
             ticket=ticket,
             peer_certificate=(self.announced or self.sm).certificate,
             appliance_id=request.appliance_id,
-            name="press",
-            domain="Acme/Hall 3",
+            name=appliance.name,
+            domain=appliance.domain,
             tunnel=self.addresses,
-            devices=tuple(d for d in self.devices if not request.device_ids or d.device_id in request.device_ids),
+            devices=tuple(d for d in devices if not request.device_ids or d.device_id in request.device_ids),
         )
 
     async def _note(self) -> None:
@@ -255,6 +257,7 @@ class Office:
     def __init__(self, directory: Path, gm: OfficeGm) -> None:
         self.gm = gm
         self.network = FakeNetwork()
+        self.names = FakeNames()
         self.home = Home(directory / "home")
         self.home.ensure()
         self.identity = party_identity("anna")
@@ -288,7 +291,8 @@ class Office:
     def start_service(self) -> None:
         """Listen, as ``lm service`` does."""
         callers = Callers([os.geteuid()])
-        listener = self.listener = Listener(self.socket_path, self.network, callers, self.service_lines.append)
+        say = self.service_lines.append
+        listener = self.listener = Listener(self.socket_path, self.network, self.names, callers, say)
         self._thread = threading.Thread(target=listener.run)
         self._thread.start()
 
@@ -308,7 +312,7 @@ class Office:
     @contextlib.asynccontextmanager
     async def logged_in(self, config: Config | None = None, password: str = PASSWORD) -> AsyncIterator[Agent]:
         """The agent, from a good login to its end."""
-        agent = Agent(self.home, config or self.config, Journal(self.home.log_path), FakeTap)
+        agent = Agent(self.home, config or self.config, Journal(self.home.log_path), FakeTap, self.network.routes)
         profile = self.home.profile()
         work = self._work = asyncio.ensure_future(agent.run(self.identity, profile, password, self.reports.append))
         try:

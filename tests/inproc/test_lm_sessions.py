@@ -9,8 +9,18 @@ import msgspec
 import pytest
 
 from gatelink.exceptions import InputError, Refused
-from gatelink.messages import ChangeSession, Connect, Disconnect, EndSession, Refusal, SessionEnded, TunnelAddresses
-from inproc.lm_office import HMI, PLC, Office, office_and_gm
+from gatelink.messages import (
+    ApplianceView,
+    ChangeSession,
+    Connect,
+    DeviceAccess,
+    Disconnect,
+    EndSession,
+    Refusal,
+    SessionEnded,
+    TunnelAddresses,
+)
+from inproc.lm_office import HMI, PLC, Office, OfficeGm, office_and_gm
 from inproc.parties import party_identity
 from lm_client.config import Config
 from lm_client.core.local import (
@@ -351,15 +361,49 @@ def test_second_connect_says_so_when_connected_already(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_connect_is_refused_when_another_session_leads_to_the_address(tmp_path: Path) -> None:
+def _twin(gm: OfficeGm, virtual_address: str) -> ApplianceView:
+    """Another machine of the same make: the same address behind it."""
+    plc = DeviceAccess("d9", "plc", PLC.address, PLC.services, virtual_address)
+    return msgspec.structs.replace(gm.appliances[0], appliance_id="a2", name="saw", devices=(plc,))
+
+
+def test_twin_is_reached_at_its_virtual_address_when_both_are_connected(tmp_path: Path) -> None:
     async def run() -> None:
         async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
-            twin = msgspec.structs.replace(gm.appliances[0], appliance_id="a2", name="saw")
-            gm.appliances = (*gm.appliances, twin)
+            gm.appliances = (*gm.appliances, _twin(gm, "100.96.0.9"))
+            before = (await office.ask(GetAppliances(), Appliances)).appliances
+            assert [each.devices[0].use for each in before] == [PLC.address, PLC.address]
+            await _connect(office)
+            listed = (await office.ask(GetAppliances(), Appliances)).appliances
+            assert [each.devices[0].use for each in listed] == [PLC.address, "100.96.0.9"]
+            gm.addresses = TunnelAddresses("198.18.0.6", "198.18.0.5")
+            answer = await _connect(office, "saw")
+            assert office.routes == {"gl0": {PLC.address, HMI.address}, "gl1": {"100.96.0.9"}}
+            (device,) = answer.session.devices
+            assert (device.use, device.why) == ("100.96.0.9", f"{PLC.address}: in use for press")
+            assert device.hostname == "plc.saw.hall-3.acme.gatelink"
+            assert office.names.known["gl0"]["plc.press.hall-3.acme.gatelink"] == PLC.address
+            assert office.names.known["gl1"] == {"plc.saw.hall-3.acme.gatelink": "100.96.0.9"}
+            # The other one ends, and comes back: the twin keeps what its applications use.
+            await office.ask(DisconnectFrom(target="press"), Disconnected)
+            assert set(office.names.known) == {"gl1"}
+            (await gm.far_end(2)).cut()
+            await office.until(lambda: "session saw: up on gl1" in office.log.split("interrupted")[-1], "resumption")
+            assert office.routes == {"gl1": {"100.96.0.9"}}
+
+    asyncio.run(run())
+
+
+def test_connect_says_what_is_in_the_way_when_there_is_no_virtual_address(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            gm.appliances = (*gm.appliances, _twin(gm, ""))
             await office.ask(GetAppliances(), Appliances)
             await _connect(office)
-            with pytest.raises(InputError, match=r"192\.168\.50\.10 belongs to the session with press \(up, gl0\)"):
+            expected = r"no address leads from this PC to saw: plc: 192\.168\.50\.10: in use for press, and it has no"
+            with pytest.raises(InputError, match=expected):
                 await _connect(office, "saw")
+            assert list(office.routes) == ["gl0"]
 
     asyncio.run(run())
 

@@ -16,7 +16,7 @@ from lm_client import config
 from lm_client.core.local import ApplianceView, DeviceView
 from lm_client.core.local import decode_request as decode_local
 from lm_client.core.names import resolve
-from lm_client.host.fake import FakeNetwork
+from lm_client.host.fake import FakeNames, FakeNetwork
 from lm_client.service.protocol import Request
 from lm_client.service.rules import parse_host
 from lm_client.service.tunnel import Tunnel
@@ -79,7 +79,7 @@ def _serve(chunks: list[bytes]) -> FakeNetwork:
     """Send this to the service; return the network as it is when the caller has gone."""
     network = FakeNetwork()
     near, far = socket.socketpair()
-    tunnel = Tunnel(near, network, threading.Lock())
+    tunnel = Tunnel(near, network, FakeNames(), threading.Lock())
     serving = threading.Thread(target=tunnel.serve)
     serving.start()
     with far, contextlib.suppress(OSError):

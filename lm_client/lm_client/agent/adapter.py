@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from lm_client.service.protocol import (
     Answer,
     ChangeRoutes,
     CloseTunnel,
+    HostName,
     OpenTunnel,
     Request,
     RoutesChanged,
@@ -44,6 +45,21 @@ _FRAME_BYTES: Final = 128 * 1024
 A = TypeVar("A", bound=Answer)
 TakeTap = Callable[[int], TapLike]
 """Makes a TAP of the descriptor that came from the service."""
+
+
+class Plan(NamedTuple):
+    """What is to lead through an adapter."""
+
+    devices: tuple[str, ...]
+    keep_clear: tuple[str, ...] = ()
+    names: Mapping[str, str] = {}
+    """Addresses among ``devices`` by host name."""
+    dns_port: int = 0
+
+    @property
+    def host_names(self) -> tuple[HostName, ...]:
+        """As the service wants them."""
+        return tuple(HostName(name, address) for name, address in self.names.items())
 
 
 class Adapter:
@@ -70,9 +86,11 @@ class Adapter:
         except OSError:
             return False
 
-    def change_routes(self, devices: Sequence[str], keep_clear: Sequence[str]) -> tuple[str, ...]:
+    def change_routes(self, plan: Plan) -> tuple[str, ...]:
         """Set the full new state; return warnings. Raises ServiceError, and then the adapter is gone."""
-        request = ChangeRoutes(devices=tuple(devices), keep_clear=tuple(keep_clear))
+        request = ChangeRoutes(
+            devices=plan.devices, keep_clear=plan.keep_clear, names=plan.host_names, dns_port=plan.dns_port
+        )
         return _ask(self._connection, request, RoutesChanged)[0].warnings
 
     def drain(self) -> None:
@@ -99,8 +117,7 @@ def open_adapter(
     path: Path,
     label: str,
     tunnel: TunnelAddresses,
-    devices: Sequence[str],
-    keep_clear: Sequence[str],
+    plan: Plan,
     take: TakeTap = Tap,
 ) -> Adapter:
     """Ask the service at ``path``; raises ServiceError with one line that says what to do."""
@@ -110,8 +127,10 @@ def open_adapter(
         gateway=tunnel.gateway,
         prefix_length=tunnel.prefix_length,
         mtu_bytes=MTU_BYTES,
-        devices=tuple(devices),
-        keep_clear=tuple(keep_clear),
+        devices=plan.devices,
+        keep_clear=plan.keep_clear,
+        names=plan.host_names,
+        dns_port=plan.dns_port,
     )
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     descriptors: list[int] = []

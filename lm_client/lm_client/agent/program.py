@@ -41,12 +41,15 @@ from lm_client.core.local import (
 )
 from lm_client.exceptions import AgentError
 from lm_client.home import Home, Profile
+from lm_client.host.linux import routes_of_this_pc
 
 from .adapter import TakeTap
+from .addresses import AddressBook, ReadRoutes
 from .door import Door, Lock
 from .gatemanager import GateManager, ways_of
 from .journal import Journal
 from .keys import KeyBook
+from .resolver import Resolver
 from .sessions import Sessions
 from .surroundings import Surroundings
 from .views import pin_view
@@ -56,13 +59,21 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Agent:
-    """One logged-in user. ``take_tap`` is for tests without a kernel's TAP."""
+    """One logged-in user. ``take_tap`` and ``read_routes`` are for tests without a kernel's TAP and routes."""
 
-    def __init__(self, home: Home, config: Config, journal: Journal, take_tap: TakeTap | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        config: Config,
+        journal: Journal,
+        take_tap: TakeTap | None = None,
+        read_routes: ReadRoutes = routes_of_this_pc,
+    ) -> None:
         self._home = home
         self._config = config
         self.journal = journal
         self._take_tap = take_tap
+        self._read_routes = read_routes
         self._sessions = Sessions()
         self._logout = asyncio.Event()
         self._door = Door(home.socket_path, self._handle)
@@ -79,7 +90,9 @@ class Agent:
         gm = GateManager(self._home, profile, self._config, pin, identity, password, self.journal, self._sessions)
         self._gm = gm
         path = Path(self._config.service.socket)
-        around = Surroundings(gm, self.journal, self._config.session, KeyBook(self._home), path)
+        book = AddressBook(self._read_routes)
+        resolver = Resolver(book.by_name)
+        around = Surroundings(gm, self.journal, self._config.session, KeyBook(self._home), path, book, resolver)
         if self._take_tap is not None:
             around.take_tap = self._take_tap
         keeping = asyncio.ensure_future(gm.run())
@@ -88,6 +101,7 @@ class Agent:
             await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
             welcome = _result_of(keeping, gm)
             self._sessions.begin(around)
+            await resolver.open()
             await self._door.open()
             report(
                 LoggedIn(
@@ -102,6 +116,7 @@ class Agent:
         finally:
             await self._sessions.disconnect(None)
             await self._door.close()
+            resolver.close()
             keeping.cancel()
             await asyncio.wait({keeping})
 
@@ -140,8 +155,8 @@ class Agent:
                 return self._status()
             case GetAppliances():
                 return await sessions.list_appliances()
-            case ConnectTo(target=target, reason=reason):
-                return await sessions.connect(target, reason)
+            case ConnectTo():
+                return await sessions.connect(request)
             case DisconnectFrom(target=target):
                 return await sessions.disconnect(target)
             case GetKeys(target=target):

@@ -45,7 +45,14 @@ class Session:
     """Made by ``Sessions``; ``open`` once, then ``stay`` until it is over."""
 
     def __init__(
-        self, around: Surroundings, appliance_id: str, name: str, device_ids: tuple[str, ...], reason: str
+        self,
+        around: Surroundings,
+        appliance_id: str,
+        name: str,
+        device_ids: tuple[str, ...],
+        reason: str,
+        *,
+        insist: bool = False,
     ) -> None:
         self.appliance_id = appliance_id
         self.name = name
@@ -54,7 +61,7 @@ class Session:
         self.state: State = "connecting"
         self.devices: tuple[DeviceAccess, ...] = ()
         self.key_is_new = False
-        self.wiring = Wiring(around, self.finish)
+        self.wiring = Wiring(around, self.finish, insist=insist)
         self.gone = asyncio.Event()
         """Nothing of it is left."""
         self._around = around
@@ -83,7 +90,7 @@ class Session:
             state=self.state,
             detail=self._detail,
             interface=self.wiring.interface,
-            devices=device_views(self.devices),
+            devices=device_views(self.devices, self.domain, self.name, self._around.addresses, self.wiring.choices),
             since=self._since,
             ends_at=self._ends_at,
             bytes_sent=self._bytes_sent + (now.bytes_sent if now else 0),

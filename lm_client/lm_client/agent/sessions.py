@@ -9,7 +9,7 @@ from typing import Final
 
 from gatelink.exceptions import InputError
 from gatelink.messages import ApplianceView, ChangeSession, EndSession
-from lm_client.core.local import Appliances, ConnectedTo, Disconnected, Keys, SessionView
+from lm_client.core.local import Appliances, ConnectedTo, ConnectTo, Disconnected, Keys, SessionView
 from lm_client.core.names import NotFound, Target, resolve
 
 from .session import DISCONNECTED, Session
@@ -45,19 +45,30 @@ class Sessions:
 
     async def list_appliances(self) -> Appliances:
         """Return all that the user may see, fresh."""
-        self._appliances = await self._surroundings.gm.list_appliances()
-        return Appliances(appliances=tuple(map(appliance_view, self._appliances)))
+        around = self._surroundings
+        self._appliances = await around.gm.list_appliances()
+        book = around.addresses
+        book.learn(self._appliances)
+        choices = book.foresee(self._appliances, await book.routes())
+        return Appliances(appliances=tuple(appliance_view(each, book, choices) for each in self._appliances))
 
-    async def connect(self, text: str, reason: str) -> ConnectedTo:
-        """Open a session with what ``text`` names; the one there is, if it has that already. Raises GatelinkError."""
+    async def connect(self, request: ConnectTo) -> ConnectedTo:
+        """Open a session with what is named; the one there is, if it has that already. Raises GatelinkError."""
         started = time.monotonic()
-        target = await self._resolve(text)
+        target = await self._resolve(request.target)
         if (same := self._covering(target)) is not None:
             return ConnectedTo(session=same.view(), already=True, key_is_new=False, warnings=(), took_s=0.0)
-        self._check_overlap(target)
+        self._check_not_twice(target)
         appliance = target.appliance
         wanted = (target.device_id,) if target.device_id else ()
-        session = Session(self._surroundings, appliance.appliance_id, appliance.name, wanted, reason)
+        session = Session(
+            self._surroundings,
+            appliance.appliance_id,
+            appliance.name,
+            wanted,
+            request.reason,
+            insist=request.insist,
+        )
         self._live.append(session)
         try:
             await session.open()
@@ -149,15 +160,14 @@ class Sessions:
                 return session
         return None
 
-    def _check_overlap(self, target: Target[ApplianceView]) -> None:
-        """Two sessions cannot lead to the same address; say which one is in the way before anybody is asked."""
+    def _check_not_twice(self, target: Target[ApplianceView]) -> None:
+        """Two sessions with one appliance are for two sets of devices; say which one is in the way."""
         for session in self._live:
             if session.appliance_id == target.appliance.appliance_id and session.state == "connecting":
                 raise InputError(f"{session.name} is being connected already: wait for it, or interrupt it")
         wanted = _device_ids(target)
-        addresses = {device.address for device in target.appliance.devices if device.device_id in wanted}
         for session in self._live:
-            if taken := sorted(addresses.intersection(device.address for device in session.devices)):
+            if taken := [device.name for device in session.devices if device.device_id in wanted]:
                 where = f"the session with {session.name} ({session.state}, {session.wiring.interface or 'no adapter'})"
                 raise InputError(f"{taken[0]} belongs to {where} already: `lm disconnect {session.name}` first")
 

@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,10 +15,12 @@ from gatelink.messages import TunnelAddresses
 from gatelink.tunnel.tap import Tap
 from lm_client.config import SessionSettings
 
-from .adapter import Adapter, TakeTap, open_adapter
+from .adapter import Adapter, Plan, TakeTap, open_adapter
+from .addresses import AddressBook
 from .gatemanager import GateManager
 from .journal import Journal
 from .keys import KeyBook
+from .resolver import Resolver
 
 MAX_LABEL_CHARACTERS: Final = 32
 MAX_KEPT_CLEAR: Final = 64
@@ -35,6 +36,8 @@ class Surroundings:
     settings: SessionSettings
     keys: KeyBook
     service_path: Path
+    addresses: AddressBook
+    resolver: Resolver
     take_tap: TakeTap = Tap
     _resolved: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -55,12 +58,10 @@ class Surroundings:
             self._resolved[host] = frozenset(str(address[0]) for *_, address in answers)
         return self._resolved.get(host, frozenset())
 
-    def open_adapter(
-        self, name: str, tunnel: TunnelAddresses, devices: Sequence[str], keep_clear: Sequence[str]
-    ) -> Adapter:
+    def open_adapter(self, name: str, tunnel: TunnelAddresses, plan: Plan) -> Adapter:
         """Ask the service with rights; blocks. Raises ServiceError."""
         label = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:MAX_LABEL_CHARACTERS]
-        return open_adapter(self.service_path, label, tunnel, devices, keep_clear, self.take_tap)
+        return open_adapter(self.service_path, label, tunnel, plan, self.take_tap)
 
 
 def _is_ipv4(host: str) -> bool:

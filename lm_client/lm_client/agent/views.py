@@ -2,26 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gatelink import messages
 from gatelink.identity import fingerprint_text
 from gatelink.pins import Pin
+from lm_client.core.addressing import Choice
 from lm_client.core.local import ApplianceView, DeviceView, PinView, ServiceView
 
+from .addresses import AddressBook
 
-def appliance_view(appliance: messages.ApplianceView) -> ApplianceView:
+_UNKNOWN = Choice("", "")
+
+
+def appliance_view(
+    appliance: messages.ApplianceView, book: AddressBook, choices: Mapping[str, Choice]
+) -> ApplianceView:
     """Return an appliance with its devices."""
-    devices = device_views(appliance.devices)
-    return ApplianceView(appliance.appliance_id, appliance.domain, appliance.name, appliance.online, devices)
 
+    def views(devices: Sequence[messages.DeviceAccess]) -> tuple[DeviceView, ...]:
+        return device_views(devices, appliance.domain, appliance.name, book, choices, appliance.states)
 
-def device_views(devices: Sequence[messages.DeviceAccess]) -> tuple[DeviceView, ...]:
-    """Return devices with their services."""
-    return tuple(
-        DeviceView(device.device_id, device.name, device.address, tuple(map(_service_view, device.services)))
-        for device in devices
+    return ApplianceView(
+        appliance_id=appliance.appliance_id,
+        domain=appliance.domain,
+        name=appliance.name,
+        online=appliance.online,
+        devices=views(appliance.devices),
+        requestable=views(appliance.requestable),
+        needs_reason=appliance.needs_reason,
+        locked=appliance.locked,
+        modes=appliance.modes,
+        connected_users=appliance.connected_users,
+        online_since=appliance.online_since,
     )
+
+
+def device_views(
+    devices: Sequence[messages.DeviceAccess],
+    domain: str,
+    appliance: str,
+    book: AddressBook,
+    choices: Mapping[str, Choice],
+    states: Sequence[messages.DeviceState] = (),
+) -> tuple[DeviceView, ...]:
+    """Return devices with their services, addresses and names."""
+    checks = {state.device_id: state for state in states}
+    found = []
+    for device in devices:
+        choice = choices.get(device.device_id, _UNKNOWN)
+        check = checks.get(device.device_id)
+        found.append(
+            DeviceView(
+                device_id=device.device_id,
+                name=device.name,
+                address=device.address,
+                services=tuple(map(_service_view, device.services)),
+                use=choice.address,
+                hostname=book.name_of(device, domain, appliance),
+                why=choice.why,
+                reachable=check.reachable if check else None,
+                check_text=check.text if check else "",
+                checked_at=check.checked_at if check else 0,
+                serial_port=device.serial_port,
+            )
+        )
+    return tuple(found)
 
 
 def pin_view(pin: Pin) -> PinView:

@@ -7,28 +7,36 @@ knows of.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from gatelink.exceptions import InputError
 from gatelink.messages import Connected, DeviceAccess
 from gatelink.tunnel.pump import TapLike
+from lm_client.core.addressing import Choice
 
-from .adapter import Adapter
+from .adapter import Adapter, Plan
 from .surroundings import Surroundings
+
+_SHOWN = 4
 
 
 class Wiring:
     """``on_lost`` is called with the reason when the service takes the adapter away."""
 
-    def __init__(self, around: Surroundings, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, around: Surroundings, on_lost: Callable[[str], None], *, insist: bool = False) -> None:
         self.interface = ""
         self.warnings: tuple[str, ...] = ()
+        self.choices: dict[str, Choice] = {}
+        """Which address leads to each device, by its id."""
         self._around = around
         self._on_lost = on_lost
         self._lock = asyncio.Lock()
         self._adapter: Adapter | None = None
         self._ends = ("", "")
-        self._routed: frozenset[str] = frozenset()
+        self._insist = insist
+        self._appliance = ("", "")
+        self._plan = Plan(())
 
     @property
     def tap(self) -> TapLike | None:
@@ -67,13 +75,11 @@ class Wiring:
             if self._adapter is not None:
                 await self._change_now(self._adapter, answer.devices)
                 return
-            clear = await self._around.keep_clear()
-            addresses = _addresses(answer.devices)
-            self._adapter = await asyncio.to_thread(
-                self._around.open_adapter, answer.name, answer.tunnel, addresses, clear
-            )
-            self.interface, self.warnings = self._adapter.interface, self._adapter.warnings
-            self._ends, self._routed = ends, frozenset(addresses)
+            self._appliance = (answer.domain, answer.name)
+            plan = await self._make_plan(answer.devices)
+            self._adapter = await asyncio.to_thread(self._around.open_adapter, answer.name, answer.tunnel, plan)
+            self.interface, self._ends = self._adapter.interface, ends
+            self._adopt(plan, self._adapter.warnings)
             self._watch(self._adapter)
 
     async def _change(self, devices: tuple[DeviceAccess, ...]) -> None:
@@ -87,18 +93,49 @@ class Wiring:
                 await self._remove_now(self._adapter)
 
     async def _change_now(self, adapter: Adapter, devices: tuple[DeviceAccess, ...]) -> None:
-        addresses = _addresses(devices)
-        if frozenset(addresses) == self._routed:
+        plan = await self._make_plan(devices)
+        if (plan.devices, plan.names) == (self._plan.devices, self._plan.names):
             return
-        clear = await self._around.keep_clear()
         _unwatch(adapter)
-        self.warnings = await asyncio.to_thread(adapter.change_routes, addresses, clear)
-        self._routed = frozenset(addresses)
+        self._adopt(plan, await asyncio.to_thread(adapter.change_routes, plan))
         self._watch(adapter)
 
     async def _remove_now(self, adapter: Adapter) -> None:
         _unwatch(adapter)
+        self._forget()
         await asyncio.to_thread(adapter.remove)
+        self._around.addresses.release(self)
+
+    async def _make_plan(self, devices: Sequence[DeviceAccess]) -> Plan:
+        """Choose an address for each device. Raises InputError if there are devices and none can be reached."""
+        around = self._around
+        clear = await around.keep_clear()
+        domain, name = self._appliance
+        self.choices = await around.addresses.choose(
+            self, name, devices, clear, self.interface if self._adapter else "", insist=self._insist
+        )
+        reached = {
+            device.device_id: address for device in devices if (address := self.choices[device.device_id].address)
+        }
+        if devices and not reached:
+            whys = "; ".join(f"{device.name}: {self.choices[device.device_id].why}" for device in devices[:_SHOWN])
+            around.addresses.release(self)
+            raise InputError(f"no address leads from this PC to {name}: {whys}")
+        names = {
+            around.addresses.name_of(device, domain, name): reached[device.device_id]
+            for device in devices
+            if device.device_id in reached
+        }
+        return Plan(tuple(dict.fromkeys(reached.values())), clear, names, around.resolver.port)
+
+    def _adopt(self, plan: Plan, warnings: tuple[str, ...]) -> None:
+        self._around.addresses.set_names(plan.names, self._plan.names)
+        self._plan = plan
+        self.warnings = warnings
+
+    def _forget(self) -> None:
+        self._around.addresses.set_names({}, self._plan.names)
+        self._plan = Plan(())
 
     def _watch(self, adapter: Adapter) -> None:
         asyncio.get_running_loop().add_reader(adapter.fileno(), self._on_readable, adapter)
@@ -107,10 +144,6 @@ class Wiring:
         if not adapter.is_alive:
             _unwatch(adapter)
             self._on_lost("the service with rights has ended, and the adapter with it: start it again")
-
-
-def _addresses(devices: tuple[DeviceAccess, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(device.address for device in devices))
 
 
 def _unwatch(adapter: Adapter) -> None:

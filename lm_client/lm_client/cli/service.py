@@ -13,6 +13,7 @@ import click
 
 from lm_client.config import DEFAULT_SOCKET
 from lm_client.host.linux import LinuxNetwork
+from lm_client.host.linux_names import HostsFile, Resolved, find_names
 from lm_client.service.callers import Callers
 from lm_client.service.listener import Listener
 
@@ -21,11 +22,26 @@ from lm_client.service.listener import Listener
 @click.option("--socket", "path", default=DEFAULT_SOCKET, show_default=True, metavar="PATH", help="Where to listen.")
 @click.option("--allow-uid", "uids", multiple=True, type=click.IntRange(0), help="A user who may have tunnels.")
 @click.option("--allow-group", "group", default="", metavar="NAME", help="A group that may [gatelink].")
-def service_command(path: str, uids: tuple[int, ...], group: str) -> None:
+@click.option(
+    "--names",
+    "how",
+    type=click.Choice(["auto", "resolved", "hosts"]),
+    default="auto",
+    show_default=True,
+    help="Where the devices' names are made known: systemd-resolved, else /etc/hosts.",
+)
+@click.option("--clean-up", is_flag=True, help="Only remove what a service that was killed has left.")
+def service_command(path: str, uids: tuple[int, ...], group: str, how: str, clean_up: bool) -> None:
     """Open adapters and set routes for users without rights. Needs root; started by the service manager."""
     absolute = Path(path).absolute()
     mark = f"gatelink-lm-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
-    listener = Listener(absolute, LinuxNetwork(mark), Callers(uids, group), _say)
+    network = LinuxNetwork(mark)
+    names = find_names(mark) if how == "auto" else Resolved() if how == "resolved" else HostsFile(mark)
+    if clean_up:
+        for left in (*network.clean_up(), *HostsFile(mark).clean_up()):
+            _say(f"removed {left}")
+        return
+    listener = Listener(absolute, network, names, Callers(uids, group), _say)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)

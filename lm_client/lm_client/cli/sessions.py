@@ -9,7 +9,6 @@ from lm_client.core.local import (
     Appliances,
     ConnectedTo,
     ConnectTo,
-    DeviceView,
     Disconnected,
     DisconnectFrom,
     GetAppliances,
@@ -18,6 +17,7 @@ from lm_client.core.names import path_of
 from lm_client.home import Home
 
 from .asking import ask
+from .showing import show_devices, show_json
 
 _MAX_REASON_CHARACTERS = 512
 
@@ -29,30 +29,37 @@ def list_command(home_option: str | None, as_json: bool) -> None:
     """Show the appliances and devices that you may reach."""
     answer = ask(Home.find(home_option), GetAppliances(), Appliances)
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(answer.appliances)))
+        show_json(answer.appliances)
         return
     if not answer.appliances:
         click.echo("There is nothing that you may reach. Ask your administrator for a grant.")
     for appliance in sorted(answer.appliances, key=path_of):
         click.echo(f"{path_of(appliance)}  {'online' if appliance.online else 'offline'}")
-        _show_devices(appliance.devices)
+        show_devices(appliance.devices)
 
 
 @click.command("connect")
 @click.argument("target", metavar="APPLIANCE[/DEVICE]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is noted in the GateManager's log.")
+@click.option("--real", "insist", is_flag=True, help="Own addresses even if they hide hosts of a network of this PC.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def connect_command(home_option: str | None, target: str, reason: str) -> None:
-    """Reach all your devices behind an appliance, or one of them, at their own addresses."""
+def connect_command(home_option: str | None, target: str, reason: str, insist: bool, as_json: bool) -> None:
+    """Reach all your devices behind an appliance, or one of them.
+
+    At their own addresses where those are free on this PC, else at virtual ones that stay the same; what to type is
+    shown, and each device has a name.
+    """
     if len(reason) > _MAX_REASON_CHARACTERS:
         raise InputError(f"the reason has {len(reason)} characters; at most {_MAX_REASON_CHARACTERS} fit")
-    answer = ask(Home.find(home_option), ConnectTo(target=target, reason=reason), ConnectedTo)
+    answer = ask(Home.find(home_option), ConnectTo(target=target, reason=reason, insist=insist), ConnectedTo)
+    if as_json:
+        show_json(answer)
+        return
     session = answer.session
     took = "already connected" if answer.already else f"connected in {answer.took_s * 1000:.0f} ms"
     click.echo(f"{path_of(session)}: {took}, through {session.interface}")
-    _show_devices(session.devices)
+    show_devices(session.devices)
     if answer.key_is_new:
         click.echo(f"  First session with it. Its key: {session.key_fingerprint}; compare with its own page.")
     for warning in answer.warnings:
@@ -62,17 +69,14 @@ def connect_command(home_option: str | None, target: str, reason: str) -> None:
 @click.command("disconnect")
 @click.argument("target", metavar="[APPLIANCE]", required=False)
 @click.option("--all", "everything", is_flag=True, help="End every session.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def disconnect_command(home_option: str | None, target: str | None, everything: bool) -> None:
+def disconnect_command(home_option: str | None, target: str | None, everything: bool, as_json: bool) -> None:
     """End a session; routes and adapter are gone when this returns."""
     if bool(target) == everything:
         raise InputError("name an appliance, or use --all")
     answer = ask(Home.find(home_option), DisconnectFrom(target=target), Disconnected)
+    if as_json:
+        show_json(answer)
+        return
     click.echo(f"Disconnected: {', '.join(answer.names)}" if answer.names else "There was no session.")
-
-
-def _show_devices(devices: tuple[DeviceView, ...]) -> None:
-    width = max((len(device.name) for device in devices), default=0)
-    for device in devices:
-        services = ", ".join(map(str, device.services)) or "no service"
-        click.echo(f"  {device.address:15}  {device.name:{width}}  {services}")

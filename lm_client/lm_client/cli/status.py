@@ -11,6 +11,7 @@ from lm_client.core.names import path_of
 from lm_client.home import Home
 
 from .asking import ask
+from .showing import show_devices, show_json
 
 _WATCH_S = 1.0
 
@@ -26,7 +27,7 @@ def status_command(home_option: str | None, as_json: bool, watch: bool) -> None:
         status = ask(home, GetStatus(), Status)
         if watch and not as_json:
             click.clear()
-        _show_json(status, compact=watch) if as_json else _show(status)
+        _show_line(status) if as_json and watch else show_json(status) if as_json else _show(status)
         if not watch:
             return
         try:
@@ -35,11 +36,10 @@ def status_command(home_option: str | None, as_json: bool, watch: bool) -> None:
             return
 
 
-def _show_json(status: Status, *, compact: bool) -> None:
+def _show_line(status: Status) -> None:
     import msgspec
 
-    text = msgspec.json.encode(status)
-    click.echo(text if compact else msgspec.json.format(text))
+    click.echo(msgspec.json.encode(status))
 
 
 def _show(status: Status) -> None:
@@ -66,8 +66,7 @@ def _show_session(session: SessionView) -> None:
     trip = "" if session.rtt_s is None else f", round trip {session.rtt_s * 1000:.1f} ms"
     again = f", resumed {session.reconnects} times" if session.reconnects else ""
     click.echo(f"  sent {_size(session.bytes_sent)}, received {_size(session.bytes_received)}{trip}{again}")
-    for device in session.devices:
-        click.echo(f"  {device.address:15}  {device.name}")
+    show_devices(session.devices)
 
 
 def _ago(then: float) -> str:

@@ -49,7 +49,19 @@ class DeviceView(msgspec.Struct, frozen=True):
     device_id: str
     name: str
     address: str
+    """In the plant; empty for a serial port."""
     services: tuple[ServiceView, ...]
+    use: str = ""
+    """The address to type on this PC while connected; empty if none leads there, ``why`` then says so."""
+    hostname: str = ""
+    """Leads to ``use`` while connected."""
+    why: str = ""
+    """Why ``use`` is not ``address``."""
+    reachable: bool | None = None
+    """As the SiteManager's last check found it; None if it never looked."""
+    check_text: str = ""
+    checked_at: float = 0
+    serial_port: str = ""
 
 
 class ApplianceView(msgspec.Struct, frozen=True):
@@ -60,6 +72,14 @@ class ApplianceView(msgspec.Struct, frozen=True):
     name: str
     online: bool
     devices: tuple[DeviceView, ...]
+    requestable: tuple[DeviceView, ...] = ()
+    """What an approver could open."""
+    needs_reason: bool = False
+    locked: bool = False
+    """At the machine: nobody gets in from outside."""
+    modes: tuple[str, ...] = ("routed",)
+    connected_users: tuple[str, ...] = ()
+    online_since: float | None = None
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +127,9 @@ class ConnectTo(_Word, frozen=True):
 
     target: str
     reason: str = ""
+    insist: bool = False
+    """On the devices' own addresses, where hosts of a network of this PC are hidden by them."""
+    bridged: bool = False
 
 
 class DisconnectFrom(_Word, frozen=True):

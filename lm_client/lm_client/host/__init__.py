@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Protocol, TypeVar
 
+from lm_client.service.protocol import HostName
 from lm_client.service.rules import KernelRoute
 
 
@@ -49,3 +50,19 @@ class Network(Protocol[A]):
 
     def clean_up(self) -> list[str]:
         """Remove what an earlier run left; return its names."""
+
+
+class NameRegistry(Protocol):
+    """The devices' names, for every program of the PC. The caller holds a lock. Errors are HostError."""
+
+    def apply(self, interface: str, names: Sequence[HostName], dns_port: int) -> None:
+        """Let exactly these names be known as those of an adapter. Idempotent: the full state each time.
+
+        Whoever opened the adapter answers questions for them at ``dns_port`` of 127.0.0.1, unless that is 0.
+        """
+
+    def remove(self, interface: str) -> None:
+        """Forget the names of an adapter, before it goes. Idempotent."""
+
+    def clean_up(self) -> list[str]:
+        """Remove what an earlier run left; return what it was."""

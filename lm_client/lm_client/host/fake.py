@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from gatelink.tunnel.offload import Offload
+from lm_client.service.protocol import HostName
 from lm_client.service.rules import KernelRoute
 
 
@@ -71,6 +72,28 @@ class FakeNetwork:
     def clean_up(self) -> list[str]:
         """Forget the leftovers."""
         found, self.leftovers = self.leftovers, []
+        return found
+
+
+@dataclass
+class FakeNames:
+    """Records which names are known."""
+
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By interface: address by name."""
+
+    def apply(self, interface: str, names: Sequence[HostName], dns_port: int) -> None:
+        """Note the names."""
+        self.known[interface] = {entry.name: entry.address for entry in names}
+
+    def remove(self, interface: str) -> None:
+        """Forget them."""
+        self.known.pop(interface, None)
+
+    def clean_up(self) -> list[str]:
+        """Forget all."""
+        found = sorted(self.known)
+        self.known.clear()
         return found
 
 

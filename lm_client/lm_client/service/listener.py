@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, Generic
 
 from gatelink.frames import encode_frame
-from lm_client.exceptions import ServiceError
-from lm_client.host import A, Network
+from lm_client.exceptions import HostError, ServiceError
+from lm_client.host import A, NameRegistry, Network
 
 from .callers import Callers
 from .protocol import ServiceRefusal, encode
@@ -28,8 +28,11 @@ _BACKLOG: Final = 16
 class Listener(Generic[A]):
     """Listens from construction on. Raises ServiceError if another service has the socket or it cannot be made."""
 
-    def __init__(self, path: Path, network: Network[A], callers: Callers, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, network: Network[A], names: NameRegistry, callers: Callers, say: Callable[[str], None]
+    ) -> None:
         self._network = network
+        self._names = names
         self._callers = callers
         self._say = say
         self._lock = threading.Lock()
@@ -54,6 +57,11 @@ class Listener(Generic[A]):
         """Serve until ``close`` (from another thread or a signal handler)."""
         for name in self._network.clean_up():
             self._say(f"removed {name}, left by an earlier run")
+        try:
+            for name in self._names.clean_up():
+                self._say(f"removed {name}, left by an earlier run")
+        except HostError as error:
+            self._say(str(error))
         self._say(f"listening on {self._path}")
         with contextlib.suppress(OSError):
             while True:
@@ -72,7 +80,7 @@ class Listener(Generic[A]):
 
     def _receive(self, connection: socket.socket) -> None:
         uid = self._callers.uid_of(connection)
-        tunnel = Tunnel(connection, self._network, self._lock)
+        tunnel = Tunnel(connection, self._network, self._names, self._lock)
         with self._count_lock:
             refusal = self._refusal(uid)
             if not refusal:

@@ -11,12 +11,23 @@ import msgspec
 from msgspec import Meta
 
 MAX_DEVICES: Final = 512
-MAX_REQUEST_BYTES: Final = 16 * 1024
-"""512 devices and 64 addresses to keep clear, with room. A security limit."""
+MAX_REQUEST_BYTES: Final = 192 * 1024
+"""512 devices with names of full length and 64 addresses to keep clear, with room. A security limit."""
 
 Address: TypeAlias = Annotated[str, Meta(min_length=7, max_length=15)]
 Devices: TypeAlias = Annotated[tuple[Address, ...], Meta(max_length=MAX_DEVICES)]
 KeepClear: TypeAlias = Annotated[tuple[Address, ...], Meta(max_length=64)]
+
+
+class HostName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name under ``gatelink`` for one of the devices."""
+
+    name: Annotated[str, Meta(max_length=253, pattern=r"\A([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+gatelink\Z")]
+    address: Address
+
+
+Names: TypeAlias = Annotated[tuple[HostName, ...], Meta(max_length=MAX_DEVICES)]
+DnsPort: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 
 
 def _tag(class_name: str) -> str:
@@ -39,6 +50,9 @@ class OpenTunnel(_Message, frozen=True):
     devices: Devices
     keep_clear: KeepClear = ()
     """Addresses that the caller itself needs outside of the tunnel: those of the GateManager and of proxies."""
+    names: Names = ()
+    dns_port: DnsPort = 0
+    """Where the caller answers questions for these names, on 127.0.0.1; 0 if it does not."""
 
 
 class ChangeRoutes(_Message, frozen=True):
@@ -46,6 +60,8 @@ class ChangeRoutes(_Message, frozen=True):
 
     devices: Devices
     keep_clear: KeepClear = ()
+    names: Names = ()
+    dns_port: DnsPort = 0
 
 
 class CloseTunnel(_Message, frozen=True):

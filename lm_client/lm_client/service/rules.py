@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from gatelink.exceptions import InputError
 
+from .protocol import HostName
+
 _LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -49,6 +51,18 @@ def check_ends(pc: IPv4Address, gateway: IPv4Address, prefix_length: int) -> Non
     outside = {network.network_address, network.broadcast_address}
     if pc == gateway or gateway not in network or pc in outside or gateway in outside:
         raise InputError(f"{pc} and {gateway} are not two hosts of one /{prefix_length}: not a tunnel")
+
+
+def check_names(names: Sequence[HostName], destinations: Sequence[IPv4Address]) -> None:
+    """Raise InputError unless every name is there once and is one of a device of this tunnel."""
+    allowed = set(map(str, destinations))
+    seen: set[str] = set()
+    for entry in names:
+        if entry.address not in allowed:
+            raise InputError(f"{entry.name}: {entry.address} is none of the devices of this tunnel")
+        if entry.name in seen:
+            raise InputError(f"{entry.name} is there twice")
+        seen.add(entry.name)
 
 
 def check_destinations(

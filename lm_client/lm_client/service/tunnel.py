@@ -12,13 +12,15 @@ import msgspec
 
 from gatelink.exceptions import GatelinkError, InputError, ProtocolError
 from gatelink.frames import FrameReader, encode_frame
-from lm_client.host import A, Network
+from lm_client.exceptions import HostError
+from lm_client.host import A, NameRegistry, Network
 
 from .protocol import (
     MAX_REQUEST_BYTES,
     Answer,
     ChangeRoutes,
     CloseTunnel,
+    HostName,
     OpenTunnel,
     Request,
     RoutesChanged,
@@ -28,7 +30,7 @@ from .protocol import (
     decode_request,
     encode,
 )
-from .rules import check_destinations, check_ends, parse_address, parse_host
+from .rules import check_destinations, check_ends, check_names, parse_address, parse_host
 
 _READ_BYTES: Final = 4096
 _SEND_TIMEOUT_S: Final = 5.0
@@ -37,9 +39,12 @@ _SEND_TIMEOUT_S: Final = 5.0
 class Tunnel(Generic[A]):
     """Serves one connection. ``lock`` is one for all tunnels: what is checked still holds when it is applied."""
 
-    def __init__(self, connection: socket.socket, network: Network[A], lock: threading.Lock) -> None:
+    def __init__(
+        self, connection: socket.socket, network: Network[A], names: NameRegistry, lock: threading.Lock
+    ) -> None:
         self._connection = connection
         self._network = network
+        self._names = names
         self._lock = lock
         self._adapter: A | None = None
 
@@ -73,6 +78,8 @@ class Tunnel(Generic[A]):
         with self._lock:
             adapter, self._adapter = self._adapter, None
             if adapter is not None:
+                with contextlib.suppress(HostError):  # the listener's next start removes what is left
+                    self._names.remove(adapter.name)
                 self._network.remove(adapter)
 
     def _answer(self, request: Request) -> Answer:
@@ -88,8 +95,10 @@ class Tunnel(Generic[A]):
         pc, gateway = parse_host(request.pc, "the PC's end"), parse_host(request.gateway, "the gateway's end")
         check_ends(pc, gateway, request.prefix_length)
         warnings, devices = self._check(request.devices, request.keep_clear, (pc, gateway), "")
+        check_names(request.names, devices)
         self._adapter = self._network.open(request.label, pc, gateway, request.mtu_bytes)
         self._network.apply(self._adapter, devices)
+        warnings += self._name(self._adapter, request.names, request.dns_port)
         return TunnelOpened(interface=self._adapter.name, warnings=tuple(warnings))
 
     def _change(self, request: ChangeRoutes) -> RoutesChanged:
@@ -98,8 +107,18 @@ class Tunnel(Generic[A]):
             raise InputError("there is no tunnel whose routes could be changed")
         ends = (adapter.pc, adapter.gateway)
         warnings, devices = self._check(request.devices, request.keep_clear, ends, adapter.name)
+        check_names(request.names, devices)
         self._network.apply(adapter, devices)
+        warnings += self._name(adapter, request.names, request.dns_port)
         return RoutesChanged(warnings=tuple(warnings))
+
+    def _name(self, adapter: A, names: tuple[HostName, ...], dns_port: int) -> list[str]:
+        """Names are a convenience: a PC on which they cannot be set has its tunnel all the same."""
+        try:
+            self._names.apply(adapter.name, names, dns_port)
+        except HostError as error:
+            return [f"the devices' names are not known on this PC: {error}"]
+        return []
 
     def _check(
         self, devices: tuple[str, ...], keep_clear: tuple[str, ...], ends: tuple[IPv4Address, ...], own: str
