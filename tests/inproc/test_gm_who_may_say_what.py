@@ -11,7 +11,7 @@ from gatelink import messages
 from gatelink.exceptions import LinkError
 from gatelink.link.contact import connect_pinned, first_contact
 from gatelink.tls_io import Conversation, drive
-from gatelink.wire import ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
+from gatelink.wire import ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
 from inproc.gm_running import Appliance, Party, RunningGm, User, connected_plant
 from vectors.samples import SAMPLES
 
@@ -30,9 +30,19 @@ _ANY: messages.Vocabulary[messages.Message] = messages.Vocabulary(
     | messages.Pong
 )
 _LOGINS = {"appliance": "appliance-login", "user": "user-login"}
+_ONLY_AT_LOGIN = {"appliance": {"appliance-login"}, "user": {"user-login", "login-answer", "login-resend"}}
 _AFTER_LOGIN = {
     "appliance": {"session-refused", "session-ended", "ping", "pong"},
-    "user": {"list-appliances", "connect", "disconnect", "session-ended", "ping", "pong"},
+    "user": {
+        "list-appliances",
+        "connect",
+        "disconnect",
+        "session-ended",
+        "ping",
+        "pong",
+        "watch-tree",
+        "request-access",
+    },
 }
 """What a logged-in peer may say. Everything else that has a name is answered with a refusal."""
 
@@ -94,7 +104,7 @@ def test_only_the_own_vocabulary_is_understood_when_logged_in(tmp_path: Path, ki
                 assert party.conversation is not None
                 answer = await _answer(party.conversation)
                 assert isinstance(answer, messages.Refusal), name
-                if name == _LOGINS[kind]:
+                if name in _ONLY_AT_LOGIN[kind]:
                     assert answer.code == "protocol"
                     assert await _is_closed(party.conversation)
                 else:
@@ -112,13 +122,16 @@ def test_samples_hold_every_message_that_may_be_said() -> None:
     assert set().union(*_AFTER_LOGIN.values(), _LOGINS.values()) <= set(SAMPLES)
 
 
-def test_nothing_but_enrolment_is_understood_without_a_certificate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("protocol", "first"), [(ALPN_ENROL, "enrol-start"), (ALPN_LOGIN, "password-login")])
+def test_nothing_but_the_first_word_is_understood_without_a_certificate(
+    tmp_path: Path, protocol: str, first: str
+) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, _, _user):
             for name, sample in SAMPLES.items():
-                if name == "enrol-start":
+                if name == first:
                     continue
-                tls, _ = await first_contact(gm.endpoint, ALPN_ENROL)
+                tls, _ = await first_contact(gm.endpoint, protocol)
                 conversation = Conversation(tls, 1 << 16)
                 await conversation.send(sample)
                 answer = await _answer(conversation)

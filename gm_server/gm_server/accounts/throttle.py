@@ -1,6 +1,6 @@
 """Slows the guessing of passwords: each failure doubles the time until the next attempt is looked at. No I/O.
 
-Nobody is locked out for good: the longest wait is ``LONGEST_S``, and failures are forgotten with time. The table is
+Nobody is locked out for good: the longest wait is ``longest_s``, and failures are forgotten with time. The table is
 bounded: when it is full, the entry whose wait is over soonest makes room.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
-FORGET_S: Final = 900.0
+FORGET_S: Final = 3600.0
 MAX_KEYS: Final = 4096
 
 
@@ -25,8 +25,9 @@ class _Entry:
 class Throttle:
     """Failures by key (a certificate, an address); the first ``free_attempts`` cost no time."""
 
-    def __init__(self, free_attempts: int, max_keys: int = MAX_KEYS) -> None:
+    def __init__(self, free_attempts: int, max_keys: int = MAX_KEYS, longest_s: float = LONGEST_S) -> None:
         self._free_attempts = free_attempts
+        self._longest_s = longest_s
         self._max_keys = max_keys
         self._entries: dict[str, _Entry] = {}
 
@@ -61,7 +62,7 @@ class Throttle:
         excess = entry.failures - self._free_attempts
         if excess < 0:
             return entry.attempted_at
-        return entry.attempted_at + min(LONGEST_S, FIRST_S * 2.0 ** min(excess, 16))
+        return entry.attempted_at + min(self._longest_s, FIRST_S * 2.0 ** min(excess, 16))
 
     def _make_room(self, now: float) -> None:
         if len(self._entries) < self._max_keys:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -14,17 +13,6 @@ from gm_server.database.tables import Claim, Domain, User, UserCertificate
 from gm_server.exceptions import Conflict, NotFound
 from gm_server.ids import new_id
 from gm_server.names import check_name
-
-
-class Account(msgspec.Struct, frozen=True):
-    """What a login is checked against."""
-
-    user_id: str
-    name: str
-    domain: str
-    password_hash: str | None
-    is_good: bool
-    """Neither is the user disabled nor this certificate revoked."""
 
 
 def add_user(session: Session, name: str, domain_path: str, now: float) -> User:
@@ -97,18 +85,10 @@ def add_certificate(
     return record
 
 
-def account_of(session: Session, digest: bytes) -> Account | None:
-    """Return whose certificate this is (SHA-256 of exactly that certificate), good or not."""
-    row = session.execute(
-        select(User.id, User.name, Domain.path, User.password_hash, User.disabled_at, UserCertificate.revoked_at)
-        .join(UserCertificate, UserCertificate.user_id == User.id)
-        .join(Domain, Domain.id == User.domain_id)
-        .where(UserCertificate.certificate_sha256 == digest)
-    ).one_or_none()
-    if row is None:
-        return None
-    user_id, name, domain, password_hash, disabled_at, revoked_at = row
-    return Account(user_id, name, domain, password_hash, disabled_at is None and revoked_at is None)
+def is_certificate_of_user(session: Session, digest: bytes) -> bool:
+    """Whether a certificate was issued to a user here, good or not (SHA-256 of exactly that certificate)."""
+    query = select(UserCertificate.id).where(UserCertificate.certificate_sha256 == digest)
+    return session.scalar(query) is not None
 
 
 def note_login(session: Session, digest: bytes, software: str, now: float) -> None:

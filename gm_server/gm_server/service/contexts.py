@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from gatelink.tls import gm_mutual_context, gm_open_context, load_identity
-from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
+from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
 from gm_server.directory import DataDirectory
 from gm_server.enrolment.door import Authorities
 from gm_server.frontdoor.door import Contexts
@@ -21,7 +21,7 @@ def load_contexts(directory: DataDirectory, authorities: Authorities) -> Context
     load_identity(web, directory.web_identity())
     return Contexts(
         identity=identity,
-        without_certificate=gm_open_context(identity, (ALPN_ENROL, ALPN_HELLO)),
+        without_certificate=gm_open_context(identity, (ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN)),
         with_certificate=gm_mutual_context(identity, trusted, (ALPN_CONTROL, ALPN_RELAY)),
         web=web,
     )

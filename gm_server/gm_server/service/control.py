@@ -1,16 +1,19 @@
 """control: logs SMs and LMs in. Who a peer is follows from exactly its certificate; a user proves a password as well.
 
-Until the login is good nothing but the login is understood; afterwards each kind has a vocabulary of its own.
+Until the login is good nothing but the login (and its second factor) is understood; afterwards each kind has a
+vocabulary of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from sqlalchemy.orm import Session
 
 from gatelink.exceptions import GatelinkError, ProtocolError, Refused, UnknownMessage
 from gatelink.identity import certificate_sha256
@@ -30,10 +33,12 @@ from gatelink.messages import (
 )
 from gatelink.tls_io import Conversation
 from gatelink.wire import LOGIN_TIMEOUT_S
+from gm_server.access.actors import Actor
 from gm_server.access.facts import load_facts
-from gm_server.accounts.passwords import PasswordPool
-from gm_server.accounts.throttle import Throttle
-from gm_server.accounts.users import Account, account_of, note_login
+from gm_server.access.history import ENDED_BY_USER
+from gm_server.accounts.attempts import Attempt
+from gm_server.accounts.login import Knock, Logins
+from gm_server.accounts.users import is_certificate_of_user, note_login
 from gm_server.appliances.alarms import note_alarms
 from gm_server.appliances.registry import ApplianceParty, appliance_of
 from gm_server.database.store import Store
@@ -42,6 +47,7 @@ from gm_server.frontdoor.visitor import Visitor
 from gm_server.names import printable
 
 from .appliance_peer import AppliancePeer
+from .challenges import ask_for_factor
 from .farewell import refuse
 from .listing import page
 from .peers import Peers
@@ -50,9 +56,6 @@ from .sessions import Sessions
 from .user_peer import UserPeer
 
 _LIMIT_BYTES: Final = 16 * 1024
-_FREE_ATTEMPTS: Final = 3
-"""Of a certificate, and so of its user, before guessing costs time. A stolen one slows nobody else down."""
-_FREE_ATTEMPTS_OF_ADDRESS: Final = 20
 _log = logging.getLogger("gm.control")
 
 
@@ -72,7 +75,7 @@ class Control:
         store: Store,
         peers: Peers,
         sessions: Sessions,
-        passwords: PasswordPool,
+        logins: Logins,
         presence: PresenceLog,
         manners: Manners,
         clock: Callable[[], float],
@@ -80,33 +83,43 @@ class Control:
         self._store = store
         self._peers = peers
         self._sessions = sessions
-        self._passwords = passwords
+        self._logins = logins
         self._presence = presence
         self._manners = manners
         self._clock = clock
-        self._by_certificate = Throttle(_FREE_ATTEMPTS)
-        self._by_address = Throttle(_FREE_ATTEMPTS_OF_ADDRESS)
 
     async def __call__(self, visitor: Visitor) -> None:
         """Log a visitor in; its connection is a peer's from then on."""
         conversation = Conversation(visitor.tls, _LIMIT_BYTES)
         kept = False
         try:
-            async with asyncio.timeout(LOGIN_TIMEOUT_S):
-                try:
-                    await self._log_in(visitor, conversation)
-                    kept = True
-                except GatelinkError as error:
-                    await refuse(conversation, error)
-                    raise
+            await self._log_in(visitor, conversation)
+            kept = True
             visitor.admitted()
-        except TimeoutError:
-            raise Refused("timeout", f"did not log in within {LOGIN_TIMEOUT_S:.0f} s") from None
+        except GatelinkError as error:
+            await refuse(conversation, error)
+            raise
         finally:
             if not kept:
                 visitor.tls.close()
 
     async def _log_in(self, visitor: Visitor, conversation: Conversation) -> None:
+        try:
+            async with asyncio.timeout(LOGIN_TIMEOUT_S):
+                begun = await self._begin(visitor, conversation)
+        except TimeoutError:
+            raise Refused("timeout", f"did not log in within {LOGIN_TIMEOUT_S:.0f} s") from None
+        if begun is not None:
+            login, attempt = begun
+            if not attempt.is_done:
+                # Who knows the password is no stranger; the login's own bounds hold from here on.
+                visitor.admitted()
+                key = secrets.token_bytes(16)
+                await ask_for_factor(conversation, USER_TO_GM, self._logins, attempt, key, self._clock)
+            await self._welcome_user(visitor, conversation, attempt, login)
+
+    async def _begin(self, visitor: Visitor, conversation: Conversation) -> tuple[UserLogin, Attempt] | None:
+        """Welcome an appliance, or return what a user's password has begun."""
         digest = certificate_sha256(visitor.certificate)
         appliance = await self._store.read(appliance_of, digest)
         if appliance is not None:
@@ -114,39 +127,19 @@ class Control:
             if not isinstance(appliance_login, ApplianceLogin):
                 raise ProtocolError("expected appliance-login first")
             await self._welcome_appliance(visitor, conversation, appliance, digest, appliance_login)
-            return
-        account = await self._store.read(account_of, digest)
+            return None
         try:
             login = await conversation.receive(USER_TO_GM)
         except UnknownMessage:
-            if account is None:
+            if not await self._store.read(is_certificate_of_user, digest):
                 text = "this certificate is not known here: it was removed or revoked"
                 raise Refused("unknown-certificate", text) from None
             raise
         if not isinstance(login, UserLogin):
             raise ProtocolError("expected user-login first")
-        await self._check_password(visitor.address, digest, account, login.password)
-        assert account is not None  # noqa: S101 - else the password was not good
-        await self._welcome_user(visitor, conversation, account, digest, login)
-
-    async def _check_password(self, address: str, digest: bytes, account: Account | None, password: str) -> None:
-        """Raise Refused, with the same text and after the same work whatever is wrong, unless all is right."""
-        now = self._clock()
-        certificate, group = digest.hex(), group_of(address)
-        wait_s = max(self._by_certificate.wait_s(certificate, now), self._by_address.wait_s(group, now))
-        if wait_s > 0:
-            raise Refused("try-later", f"too many logins failed: try again in {wait_s + 0.5:.0f} s")
-        if self._passwords.is_full:
-            raise Refused("busy", "too many logins at the same time: try again in a moment")
-        self._by_certificate.attempt(certificate, now)
-        self._by_address.attempt(group, now)
-        known_hash = account.password_hash if account is not None and account.is_good else None
-        if not await self._passwords.verify(password, known_hash):
-            _log.warning("login refused from %s (certificate of %s)", address, account.name if account else "nobody")
-            raise Refused("login", "the password is wrong, or this account cannot log in")
-        self._by_certificate.forget(certificate)
-        # An address may be many people's: one who knows his password does not make up for another who guesses.
-        self._by_address.take_back(group)
+        group = group_of(visitor.address)
+        knock = Knock(login.password, "lm", visitor.address, group, certificate_sha256=digest, resume=login.resume)
+        return login, await self._logins.begin(knock)
 
     async def _welcome_appliance(
         self,
@@ -182,27 +175,35 @@ class Control:
         self._sessions.tell_rights_to(peer)
         # Between the look-up and now it may have been revoked.
         self._store.touch()
-        self._presence.note(peer)
+        self._presence.connected(peer)
         _log.info("%s connected from %s to port %d", path, peer.address, peer.port)
 
     async def _welcome_user(
-        self, visitor: Visitor, conversation: Conversation, account: Account, digest: bytes, login: UserLogin
+        self, visitor: Visitor, conversation: Conversation, attempt: Attempt, login: UserLogin
     ) -> None:
-        now = self._clock()
-        await self._note_alarms(account.user_id, account.name, login.pin_alarms, now)
-        await self._store.note(note_login, digest, printable(login.software), now)
-        peer = UserPeer(self, account.user_id, account.name, visitor.certificate, visitor.address, now)
+        now, person = self._clock(), attempt.person
+        await self._note_alarms(person.user_id, person.name, login.pin_alarms, now)
+        await self._store.note(self._admit, attempt, printable(login.software), now)
+        peer = UserPeer(self, person.user_id, person.name, visitor.certificate, visitor.address, now)
         tls = conversation.hand_over()
         peer.start(tls, self._manners.keepalive_s)
         before = self._peers.put_user(peer)
-        peer.channel.send(self._welcome(account.user_id, account.name, account.domain, now))
+        peer.channel.send(
+            self._welcome(person.user_id, person.name, person.domain, now, self._logins.resume_word(attempt))
+        )
         if before is not None:
             before.channel.refuse("replaced", "the same LinkManager logged in again")
         self._sessions.tell_rights_to(peer)
         self._store.touch()
-        _log.info("user %s connected from %s", account.name, visitor.address)
+        _log.info("user %s connected from %s", person.name, visitor.address)
 
-    def _welcome(self, peer_id: str, name: str, domain: str, now: float) -> Welcome:
+    def _admit(self, session: Session, attempt: Attempt, software: str, now: float) -> None:
+        person = attempt.person
+        by = Actor(person.user_id, person.name, (), "lm", attempt.address)
+        self._logins.passed(session, attempt, by, now, software=software)
+        note_login(session, attempt.certificate_sha256 or b"", software, now)
+
+    def _welcome(self, peer_id: str, name: str, domain: str, now: float, resume: bytes = b"") -> Welcome:
         return Welcome(
             gm_name=self._manners.name,
             peer_id=peer_id,
@@ -211,6 +212,7 @@ class Control:
             unix_time_s=now,
             keepalive_s=self._manners.keepalive_s,
             gm_addresses=self._manners.addresses,
+            resume=resume,
         )
 
     async def _note_alarms(self, reporter_id: str, name: str, alarms: PinAlarms, now: float) -> None:
@@ -236,12 +238,13 @@ class Control:
         """The LM ended a session."""
         session = self._sessions.live.get(message.session_id)
         if session is not None and session.user_certificate_sha256 == peer.certificate_sha256:
-            self._sessions.end(message.session_id, "ended-by-user", printable(message.reason) or "ended")
+            self._sessions.end(message.session_id, ENDED_BY_USER, printable(message.reason) or "ended")
 
     def appliance_left(self, peer: AppliancePeer, reason: str) -> None:
         """An SM's connection is gone; its sessions have connections of their own."""
         self._peers.remove_appliance(peer)
-        self._presence.note(peer)
+        self._sessions.appliance_lost(peer)
+        self._presence.lost(peer, printable(reason))
         _log.info("%s disconnected: %s", peer.path, printable(reason))
 
     def user_left(self, peer: UserPeer, reason: str) -> None:
@@ -264,5 +267,5 @@ class Control:
         session = self._sessions.live.get(request.session_id)
         if session is None or session.user_id != peer.user_id:
             raise Refused("unknown-session", "you have no such session")
-        self._sessions.end(request.session_id, "ended-by-user", "the user disconnected")
+        self._sessions.end(request.session_id, ENDED_BY_USER, "the user disconnected")
         peer.channel.send(Done(request_id=request.request_id))

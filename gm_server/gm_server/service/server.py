@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Final
 
 from gatelink.identity import fingerprint_text, key_sha256
-from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_RELAY
+from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
 from gm_server import __version__
 from gm_server.access.history import close_open_rows
 from gm_server.access.tunnels import TunnelPool
+from gm_server.accounts.login import Logins
 from gm_server.accounts.passwords import PasswordPool
+from gm_server.accounts.seals import Seals
 from gm_server.appliances.virtual import number_devices
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
@@ -30,12 +32,16 @@ from gm_server.frontdoor.listeners import open_listeners
 from gm_server.frontdoor.strangers import Strangers
 from gm_server.local.desk import Desk
 from gm_server.relay.pool import RelayPool
+from gm_server.texting.sender import TextMessages
 from gm_server.web.app import About, make_app
 
+from .appliance_desk import ApplianceDesk
+from .audit_keeper import AuditKeeper
 from .contexts import load_contexts
 from .control import Control, Manners
 from .hello import Hello
 from .legs import Legs
+from .login_door import LoginDoor
 from .peers import Peers
 from .presence import PresenceLog
 from .sessions import Sessions
@@ -78,6 +84,7 @@ class Server:
             self.store = Store(_open_database(self._directory))
             await self.store.note(close_open_rows, clock())
             await self.store.note(number_devices)
+            self._audit = AuditKeeper(self.store, lambda: self.door.contexts.identity, clock)
             self.relay = await RelayPool(config.relay_workers or None).start()
         except BaseException:
             for listener in listeners:
@@ -85,12 +92,15 @@ class Server:
             raise
         self.strangers = Strangers(asyncio.get_running_loop().time)
         self._passwords = PasswordPool()
+        self.texts = TextMessages(self.store, clock)
         self.peers = Peers()
         tunnels = TunnelPool(check_tunnel_network(config.tunnel_network), secrets.randbits(32))
         self.sessions = Sessions(self.store, self.peers, self.relay, tunnels, clock, config.limits.sessions_per_user)
         self.relay.on_ended = self.sessions.relay_ended
         self.relay.on_counters = self.sessions.relay_counted
         self.presence = PresenceLog(self.store, clock)
+        seals = Seals.of_authority(self._authorities.users)
+        self.logins = Logins(self.store, self._passwords, seals, self.texts, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
         self._browsers = Browsers(make_app(self._about), config.limits)
         self.door = Door(
@@ -106,8 +116,9 @@ class Server:
                     at_once=config.limits.enrolments,
                     waiting=config.limits.waiting_appliances,
                 ),
+                ALPN_LOGIN: LoginDoor(self.store, self.logins, self._authorities.users, clock),
                 ALPN_CONTROL: Control(
-                    self.store, self.peers, self.sessions, self._passwords, self.presence, manners, clock
+                    self.store, self.peers, self.sessions, self.logins, self.presence, manners, clock
                 ),
                 ALPN_RELAY: Legs(self.sessions, self.relay, clock),
             },
@@ -119,7 +130,15 @@ class Server:
         self._desk = Desk(self, clock)
         await self._desk.open(self._directory.path)
         self.supervisor = Supervisor(self.store, self.peers, self.sessions, clock)
-        self._tasks = [asyncio.create_task(self.supervisor.run()), asyncio.create_task(self.presence.run())]
+        self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
+        self.supervisor.on_decided = self.appliance_desk.reports.look
+        self._tasks = [
+            asyncio.create_task(self.supervisor.run()),
+            asyncio.create_task(self.presence.run()),
+            *self.appliance_desk.tasks(),
+            asyncio.create_task(self._audit.run()),
+        ]
+        await self._audit.started()
         self.door.open(listeners)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -152,6 +171,8 @@ class Server:
         await self._browsers.close()
         await self.relay.close()
         await self.presence.flush()
+        await self.appliance_desk.close()
+        await self.logins.close()
         self._passwords.close()
         self.store.close()
         os.close(self._lock)

@@ -17,8 +17,10 @@ from gatelink.messages import (
     Disconnect,
     ListAppliances,
     Refusal,
+    RequestAccess,
     SessionEnded,
     UserToGm,
+    WatchTree,
 )
 
 MAX_REQUESTS: Final = 8
@@ -76,6 +78,9 @@ class UserPeer:
                 self._answer(message, self._events.disconnect)
             case SessionEnded():
                 self._events.user_ended(self, message)
+            case RequestAccess() | WatchTree():
+                text = "this GateManager does not do this yet"
+                self.channel.send(Refusal(code="unavailable", text=text, request_id=message.request_id))
             case _:
                 self.channel.refuse("protocol", "this is not allowed after the login")
 

@@ -1,0 +1,1 @@
+"""Text messages (SMS): ``settings`` (which providers, in which order), ``sender`` (failover), one module a provider."""
