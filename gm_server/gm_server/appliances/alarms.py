@@ -8,7 +8,11 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from gatelink.identity import fingerprint_text
 from gatelink.messages import PinAlarm
+from gm_server.access.actors import Actor
+from gm_server.audit.events import Event
+from gm_server.audit.log import Subject, record
 from gm_server.database.tables import PinAlarmRecord
 from gm_server.names import printable
 
@@ -26,9 +30,10 @@ def note_alarms(session: Session, reporter_id: str, reporter_name: str, alarms: 
             PinAlarmRecord.port == alarm.route.port,
             PinAlarmRecord.key_sha256 == alarm.key_sha256,
         )
-        record = session.scalars(query).one_or_none()
-        if record is None:
-            record = PinAlarmRecord(
+        kept = session.scalars(query).one_or_none()
+        is_new = kept is None
+        if kept is None:
+            kept = PinAlarmRecord(
                 reporter_id=reporter_id,
                 address=address,
                 port=alarm.route.port,
@@ -36,12 +41,14 @@ def note_alarms(session: Session, reporter_id: str, reporter_name: str, alarms: 
                 key_sha256=alarm.key_sha256,
                 first_seen_at=alarm.seen_at,
             )
-            session.add(record)
-        record.reporter_name = reporter_name
-        record.serial = printable(alarm.serial)
-        record.last_seen_at = alarm.seen_at
-        record.reported_at = now
+            session.add(kept)
+        kept.reporter_name = reporter_name
+        kept.serial = printable(alarm.serial)
+        kept.last_seen_at = alarm.seen_at
+        kept.reported_at = now
         session.flush()
+        if is_new:
+            _record(session, reporter_id, reporter_name, alarm, now)
     _make_room(session, reporter_id)
 
 
@@ -59,3 +66,21 @@ def _make_room(session: Session, reporter_id: str) -> None:
         for record in session.scalars(oldest.limit(excess)):
             session.delete(record)
     session.flush()
+
+
+def _record(session: Session, reporter_id: str, reporter_name: str, alarm: PinAlarm, now: float) -> None:
+    """Into the audit log, once for each foreign certificate. A user's name is no path: it concerns the server."""
+    domain = reporter_name.rpartition("/")[0]
+    by = Actor(reporter_id, reporter_name.rpartition("/")[2], (), "sm" if domain else "lm")
+    record(
+        session,
+        by,
+        Event.PIN_ALARM,
+        Subject(reporter_id, reporter_name, domain),
+        now,
+        address=printable(alarm.route.address),
+        port=alarm.route.port,
+        serial=printable(alarm.serial),
+        key=fingerprint_text(alarm.key_sha256),
+        seen_at=alarm.seen_at,
+    )

@@ -33,6 +33,7 @@ def record(
     subject: Subject,
     now: float,
     result: Result = "done",
+    /,
     **details: Detail,
 ) -> None:
     """Append an entry. Details are for people and hold no secret."""

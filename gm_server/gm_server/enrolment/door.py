@@ -139,7 +139,14 @@ class EnrolmentDoor:
         if start.kind == "appliance":
             authority = self._authorities.devices
             names = await self._store.write(
-                redeem_claim, start.claim_id, request.csr, start.key_sha256, request.software, authority, now
+                redeem_claim,
+                start.claim_id,
+                request.csr,
+                start.key_sha256,
+                request.software,
+                authority,
+                now,
+                visitor.address,
             )
         else:
             password_hash = await self._hash(request.password, claim.user_name or "")
@@ -152,6 +159,7 @@ class EnrolmentDoor:
                 password_hash,
                 self._authorities.users,
                 now,
+                visitor.address,
             )
         _log.info("%s %s/%s enrolled from %s", start.kind, names.domain, names.name, visitor.address)
         return _enrolled(names)

@@ -15,9 +15,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gatelink.exceptions import Refused
-from gatelink.identity import Identity, certificate_sha256, issue
+from gatelink.identity import Identity, certificate_sha256, fingerprint_text, issue
+from gm_server.access.actors import Actor
 from gm_server.accounts.users import add_certificate
 from gm_server.appliances.waiting import ask_for_place
+from gm_server.audit.events import Event
+from gm_server.audit.log import Subject, record
 from gm_server.database.tables import Appliance, Claim, Domain, User, UserCertificate, WaitingAppliance
 from gm_server.names import printable
 
@@ -51,13 +54,21 @@ def find_open(session: Session, claim_id: str, kind: str, key_sha256: bytes, now
 
 
 def redeem_claim(
-    session: Session, claim_id: str, csr: bytes, key_sha256: bytes, software: str, authority: Identity, now: float
+    session: Session,
+    claim_id: str,
+    csr: bytes,
+    key_sha256: bytes,
+    software: str,
+    authority: Identity,
+    now: float,
+    address: str,
 ) -> Names:
     """Enrol an appliance; raises Refused if the claim was closed meanwhile, ProtocolError for a bad CSR."""
     claim = _take(session, claim_id, "appliance", key_sha256, now)
     appliance = session.get_one(Appliance, claim.appliance_id)
     if appliance.key_sha256 != key_sha256:
         _give_certificate(session, appliance, csr, key_sha256, software, authority, now)
+        _record_appliance(session, appliance, address, now, claim=claim_id)
     return _names_of_appliance(session, appliance)
 
 
@@ -70,6 +81,7 @@ def redeem_invitation(
     password_hash: str,
     authority: Identity,
     now: float,
+    address: str,
 ) -> Names:
     """Enrol a user's LinkManager and set the password; raises as ``redeem_claim``."""
     claim = _take(session, claim_id, "user", key_sha256, now)
@@ -82,6 +94,10 @@ def redeem_invitation(
     if known is None:
         certificate = _issue(csr, authority, user.name, now, USER_LIFETIME_DAYS)
         known = add_certificate(session, user.id, certificate, "invitation", printable(software), now)
+        path = session.get_one(Domain, user.domain_id).path
+        by = Actor(user.id, user.name, (), "lm", address)
+        key = fingerprint_text(key_sha256)
+        record(session, by, Event.INVITATION_REDEEMED, Subject(user.id, user.name, path), now, key=key, claim=claim_id)
     domain = session.get_one(Domain, user.domain_id)
     session.flush()
     return Names(known.certificate, user.id, user.name, domain.path)
@@ -108,6 +124,7 @@ def redeem_place(
         return waiting.id
     appliance = session.get_one(Appliance, waiting.appliance_id)
     _give_certificate(session, appliance, csr, key_sha256, software, authority, now)
+    _record_appliance(session, appliance, address, now, claim="")
     session.delete(session.get_one(WaitingAppliance, waiting.id))
     session.flush()
     return _names_of_appliance(session, appliance)
@@ -162,6 +179,16 @@ def _give_certificate(
     appliance.software = printable(software)
     appliance.enrolled_at = now
     session.flush()
+
+
+def _record_appliance(session: Session, appliance: Appliance, address: str, now: float, claim: str) -> None:
+    """Who enrolled is the claim's holder; without a claim, somebody adopted the unit before."""
+    assert appliance.key_sha256 is not None  # noqa: S101 - it was just given
+    path = session.get_one(Domain, appliance.domain_id).path
+    subject = Subject(appliance.id, f"{path}/{appliance.name}", path)
+    by = Actor(appliance.id, appliance.name, (), "sm", address)
+    key = fingerprint_text(appliance.key_sha256)
+    record(session, by, Event.APPLIANCE_ENROLLED, subject, now, claim=claim, key=key)
 
 
 def _issue(csr: bytes, authority: Identity, name: str, now: float, lifetime_days: int) -> bytes:

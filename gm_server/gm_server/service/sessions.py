@@ -12,12 +12,14 @@ from gatelink.exceptions import GatelinkError, Refused
 from gatelink.identity import certificate_sha256
 from gatelink.messages import ChangeSession, Connect, Connected, DeviceAccess, EndSession, OpenSession
 from gatelink.wire import TICKET_LIFETIME_S
+from gm_server.access.actors import Actor
 from gm_server.access.facts import load_facts
-from gm_server.access.history import note_ended, note_joined, note_opened, tunnel_to_resume
+from gm_server.access.history import note_ended, note_joined, note_opened, note_refused, tunnel_to_resume
 from gm_server.access.live import LiveSessions, Session
 from gm_server.access.rights import Appliance, Rights, decide
 from gm_server.access.tickets import TicketBox
 from gm_server.access.tunnels import TunnelPool
+from gm_server.audit.repeats import Repeats
 from gm_server.database.store import Store
 from gm_server.ids import new_id
 from gm_server.names import printable
@@ -29,6 +31,8 @@ from .user_peer import UserPeer
 
 _NOT_GRANTED: Final = "you may not reach this, or it does not exist"
 _log = logging.getLogger("gm.sessions")
+_REPEAT_S: Final = 60.0
+"""The same refusal of the same user is recorded once in this time: an LM that tries on and on fills no log."""
 
 
 class Relay(Protocol):
@@ -66,10 +70,24 @@ class Sessions:
         """Ended while the relay carried them: their last byte counts are still to come."""
         self._notes: set[asyncio.Task[None]] = set()
 
+        self._refusals = Repeats(_REPEAT_S)
     async def open(self, user: UserPeer, request: Connect) -> None:
         """Answer a user's request for a session; raises Refused."""
         now = self._clock()
         facts = await self._store.read(load_facts, [user.user_id], [request.appliance_id])
+        try:
+            await self._open(user, request)
+        except Refused as error:
+            key = f"{user.user_id} {request.appliance_id} {error.code}"
+            if self._refusals.is_new(key, self._clock()):
+                by = Actor(user.user_id, user.name, (), "lm", user.address)
+                text, resumes = str(error), request.resume_session_id
+                self._note(
+                    self._store.note(note_refused, by, request.appliance_id, error.code, text, resumes, self._clock())
+                )
+            raise
+
+    async def _open(self, user: UserPeer, request: Connect) -> None:
         appliance = facts.appliances.get(request.appliance_id)
         if appliance is None or appliance.certificate is None or user.certificate_sha256 not in facts.user_certificates:
             raise Refused("not-granted", _NOT_GRANTED)
