@@ -153,12 +153,16 @@ class LinkManager:
         self.home = self.directory / "home"
         self.home.mkdir(parents=True, exist_ok=True)
         self.socket = self.directory / "service.sock"
+        self.hosts = self.directory / "hosts"
+        """What this PC's programs would find in /etc/hosts; `with_names` is a program that does."""
         self.user: str | None = None
         self.service: Process | None = None
         if has_every_user() and _may_be_run_by(self.place, "nobody"):
             self.user = "nobody"
             for path in (self.directory, self.home):
                 shutil.chown(path, "nobody", "nogroup")
+        if not self.hosts.exists():
+            self.hosts.write_text("127.0.0.1\tlocalhost\n")
         if not (self.home / "config.toml").exists():
             self.configure()
 
@@ -171,9 +175,15 @@ class LinkManager:
     def start_service(self) -> Process:
         """Start the part with rights."""
         argv = [str(_BIN / "lm"), "service", "--socket", str(self.socket), "--allow-uid", str(self._uid)]
+        argv += ["--names", "hosts", "--hosts-file", str(self.hosts)]
         self.service = self.place.start(argv, name="lm-service", env={"PYTHONUNBUFFERED": "1"})
         self.service.wait_for_line(r"listen", 10)
         return self.service
+
+    def with_names(self, argv: Sequence[str | Path]) -> list[str | Path]:
+        """The command line that runs a program for which this PC's hosts file is /etc/hosts."""
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, self.hosts, *argv]
 
     def run(
         self, *arguments: str, check: bool = True, stdin_text: str | None = None, timeout_s: float = 60.0

@@ -21,6 +21,7 @@ LM = str(Path(sys.executable).with_name("lm"))
 CALLER = Path(__file__).with_name("lm_caller.py").read_text(encoding="utf-8")
 USER = 65534 if has_every_user() else None
 """nobody, where the lab may have another user than root."""
+HOSTS = "127.0.0.1\tlocalhost\n"
 GOOD: dict[str, Any] = {
     "type": "open-tunnel",
     "label": "press-1",
@@ -52,12 +53,15 @@ class Pc:
     def __init__(self, place: Place, directory: Path) -> None:
         self.place = place
         self.path = directory / "service.sock"
+        self.hosts = directory / "hosts"
+        self.hosts.write_text(HOSTS)
         self.before = self.routes()
         self.service = self.start_service()
 
     def start_service(self, *arguments: str) -> Process:
         """Start the service and wait until it listens."""
-        argv = [LM, "service", "--socket", str(self.path), *(arguments or ("--allow-uid", str(USER or 0)))]
+        argv = [LM, "service", "--socket", str(self.path), "--names", "hosts", "--hosts-file", str(self.hosts)]
+        argv += arguments or ("--allow-uid", str(USER or 0))
         service = self.place.start(argv, name="lm-service")
         service.wait_for_line("listening on")
         return service

@@ -91,6 +91,7 @@ class Wiring:
         async with self._lock:
             if self._adapter is not None:
                 await self._remove_now(self._adapter)
+            self._around.addresses.release(self)
 
     async def _change_now(self, adapter: Adapter, devices: tuple[DeviceAccess, ...]) -> None:
         plan = await self._make_plan(devices)
@@ -104,7 +105,6 @@ class Wiring:
         _unwatch(adapter)
         self._forget()
         await asyncio.to_thread(adapter.remove)
-        self._around.addresses.release(self)
 
     async def _make_plan(self, devices: Sequence[DeviceAccess]) -> Plan:
         """Choose an address for each device. Raises InputError if there are devices and none can be reached."""
@@ -119,7 +119,6 @@ class Wiring:
         }
         if devices and not reached:
             whys = "; ".join(f"{device.name}: {self.choices[device.device_id].why}" for device in devices[:_SHOWN])
-            around.addresses.release(self)
             raise InputError(f"no address leads from this PC to {name}: {whys}")
         names = {
             around.addresses.name_of(device, domain, name): reached[device.device_id]

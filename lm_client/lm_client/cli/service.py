@@ -13,7 +13,7 @@ import click
 
 from lm_client.config import DEFAULT_SOCKET
 from lm_client.host.linux import LinuxNetwork
-from lm_client.host.linux_names import HostsFile, Resolved, find_names
+from lm_client.host.linux_names import HOSTS_PATH, HostsFile, Resolved, resolved_is_in_use
 from lm_client.service.callers import Callers
 from lm_client.service.listener import Listener
 
@@ -30,15 +30,18 @@ from lm_client.service.listener import Listener
     show_default=True,
     help="Where the devices' names are made known: systemd-resolved, else /etc/hosts.",
 )
+@click.option("--hosts-file", default=str(HOSTS_PATH), show_default=True, metavar="FILE", help="Which hosts file.")
 @click.option("--clean-up", is_flag=True, help="Only remove what a service that was killed has left.")
-def service_command(path: str, uids: tuple[int, ...], group: str, how: str, clean_up: bool) -> None:
+def service_command(path: str, uids: tuple[int, ...], group: str, how: str, hosts_file: str, clean_up: bool) -> None:
     """Open adapters and set routes for users without rights. Needs root; started by the service manager."""
     absolute = Path(path).absolute()
     mark = f"gatelink-lm-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
     network = LinuxNetwork(mark)
-    names = find_names(mark) if how == "auto" else Resolved() if how == "resolved" else HostsFile(mark)
+    hosts = HostsFile(mark, Path(hosts_file))
+    use_resolved = how == "resolved" or (how == "auto" and resolved_is_in_use())
+    names = Resolved() if use_resolved else hosts
     if clean_up:
-        for left in (*network.clean_up(), *HostsFile(mark).clean_up()):
+        for left in (*network.clean_up(), *hosts.clean_up()):
             _say(f"removed {left}")
         return
     listener = Listener(absolute, network, names, Callers(uids, group), _say)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from lm_client.exceptions import HostError
-from lm_client.host import NameRegistry
 from lm_client.service.protocol import HostName
 
 HOSTS_PATH: Final = Path("/etc/hosts")
@@ -20,11 +19,6 @@ MAX_HOSTS_BYTES: Final = 8 * 1024 * 1024
 _RESOLVED: Final = Path("/run/systemd/resolve/io.systemd.Resolve")
 _TIMEOUT_S: Final = 10.0
 SUFFIX: Final = "gatelink"
-
-
-def find_names(mark: str) -> NameRegistry:
-    """Return what this PC has: systemd-resolved if it runs and programs ask it, else the hosts file."""
-    return Resolved() if resolved_is_in_use() else HostsFile(mark)
 
 
 def resolved_is_in_use() -> bool:
