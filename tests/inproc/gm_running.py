@@ -188,12 +188,12 @@ class Party:
         return await self.hear()
 
     async def hear(self) -> Any:
-        """Return the next message that is no keepalive."""
+        """Return the next message that is no keepalive, and no list of devices to be checked."""
         assert self.conversation is not None
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 message = await self.conversation.receive(self._vocabulary)
-                if not isinstance(message, messages.Ping | messages.Pong):
+                if not isinstance(message, messages.Ping | messages.Pong | messages.WatchDevices):
                     return message
 
     async def hear_kind(self, kind: type[M]) -> M:

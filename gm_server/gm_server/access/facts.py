@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gm_server.appliances.checks import states_by_appliance
 from gm_server.appliances.devices import devices_by_appliance
 from gm_server.database import tables
 from gm_server.database.tables import Domain, GrantService, User, UserCertificate
@@ -61,6 +62,7 @@ def _load_grants(session: Session, user_ids: Collection[str]) -> dict[str, tuple
                 services=None if row.all_services else frozenset(services.get(row.id, ())),
                 valid_from=row.valid_from,
                 valid_until=row.valid_until,
+                bridged=row.bridged,
             )
         )
     return {user_id: tuple(grants) for user_id, grants in found.items()}
@@ -73,7 +75,11 @@ def _load_appliances(session: Session, appliance_ids: Collection[str] | None) ->
     if appliance_ids is not None:
         query = query.where(row.id.in_(appliance_ids))
     devices = devices_by_appliance(session, None if appliance_ids is None else list(appliance_ids))
+    rows = session.execute(query).all()
+    states = states_by_appliance(session, [row.id for row in rows])
     return {
-        appliance_id: Appliance(appliance_id, path, name, certificate, devices.get(appliance_id, ()))
-        for appliance_id, path, name, certificate in session.execute(query)
+        appliance_id: Appliance(
+            appliance_id, path, name, certificate, devices.get(appliance_id, ()), states.get(appliance_id, ())
+        )
+        for appliance_id, path, name, certificate in rows
     }

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from gatelink.messages import TunnelAddresses
+from gatelink.messages.shapes import Mode
 
 from .rights import Rights
 
@@ -36,6 +37,7 @@ class Session(msgspec.Struct, kw_only=True):
     address: str
     """From where the user came."""
     opened_at: float
+    mode: Mode = "routed"
     state: Literal["opening", "joined"] = "opening"
     bytes_from_user: int = 0
     bytes_from_appliance: int = 0

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from gatelink.messages import DeviceAccess
+from gatelink.messages import DeviceAccess, DeviceState
+from gatelink.messages.shapes import Mode
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -25,6 +26,8 @@ class Grant(msgspec.Struct, frozen=True):
     """Names; None opens all."""
     valid_from: float | None = None
     valid_until: float | None = None
+    bridged: bool = False
+    """Whether it allows bridged sessions."""
 
     def is_valid(self, now: float) -> bool:
         """Whether it counts at ``now``."""
@@ -49,6 +52,8 @@ class Appliance(msgspec.Struct, frozen=True):
     certificate: bytes | None
     """None until it is enrolled."""
     devices: tuple[DeviceAccess, ...]
+    states: tuple[DeviceState, ...] = ()
+    """What it found of them last."""
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -59,6 +64,13 @@ class Rights(msgspec.Struct, frozen=True):
     """When the last grant that counts now ends; None if one of them has no end."""
     changes_at: float | None
     """When to decide again although nothing was changed: a grant begins or ends."""
+    bridged: bool = False
+    """Whether a session may be bridged: one of the grants that count says so."""
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes of sessions that are allowed."""
+        return ("routed", "bridged") if self.bridged else ("routed",)
 
 
 def decide(
@@ -85,7 +97,8 @@ def decide(
             devices.append(msgspec.structs.replace(device, services=services))
     ends = [grant.valid_until for grant in counting.values()]
     ends_at = None if not ends or None in ends else max(end for end in ends if end is not None)
-    return Rights(tuple(devices), ends_at, min(moments, default=None))
+    bridged = any(grant.bridged for grant in counting.values())
+    return Rights(tuple(devices), ends_at, min(moments, default=None), bridged)
 
 
 def _moments(grants: Sequence[Grant], now: float) -> set[float]:

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import ssl
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from gatelink.channel import Channel
-from gatelink.messages import APPLIANCE_TO_GM, ApplianceLogin, ApplianceToGm, Refusal, SessionEnded, SessionRefused
+from gatelink.messages import (
+    APPLIANCE_TO_GM,
+    ApplianceEvent,
+    ApplianceLogin,
+    ApplianceStatus,
+    ApplianceToGm,
+    DeviceStates,
+    FirmwareFetch,
+    FirmwareProgress,
+    Ping,
+    Pong,
+    ScanResult,
+    SessionEnded,
+    SessionRefused,
+)
+from gatelink.messages.appliance import DeviceWatch
+
+Report: TypeAlias = ApplianceStatus | DeviceStates | ScanResult | ApplianceEvent | FirmwareFetch | FirmwareProgress
+"""What an appliance says of itself and its devices."""
 
 
 class ApplianceEvents(Protocol):
@@ -34,8 +53,11 @@ class AppliancePeer:
         "path",
         "port",
         "run_id",
+        "said",
         "since",
         "software",
+        "status",
+        "watch",
     )
 
     def __init__(
@@ -59,6 +81,12 @@ class AppliancePeer:
         self.address = address
         self.port = port
         self.since = since
+        self.said: Callable[[AppliancePeer, Report], None] = lambda _peer, _message: None
+        """Who hears everything that is not about a session."""
+        self.status: ApplianceStatus | None = None
+        """What it said of itself last."""
+        self.watch: tuple[DeviceWatch, ...] = ()
+        """What it was told to check."""
         self.channel: Channel[ApplianceToGm]
 
     def start(self, tls: ssl.SSLSocket, keepalive_s: float) -> None:
@@ -72,9 +100,8 @@ class AppliancePeer:
             self._events.appliance_ended(self, message)
         elif isinstance(message, ApplianceLogin):
             self.channel.refuse("protocol", "this is not allowed after the login")
-        else:
-            request_id = getattr(message, "request_id", None)
-            self.channel.send(Refusal(code="unknown-message", text="nobody here knows this yet", request_id=request_id))
+        elif not isinstance(message, Ping | Pong):
+            self.said(self, message)
 
     def _on_closed(self, reason: str) -> None:
         self._events.appliance_left(self, reason)

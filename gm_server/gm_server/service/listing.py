@@ -26,12 +26,18 @@ def page(facts: Facts, user_id: str, peers: Peers, after: str, request_id: int, 
         rights = decide(grants, appliance, now)
         if not rights.devices:
             continue
+        peer = peers.appliance(appliance_id)
+        reachable = {device.device_id for device in rights.devices}
         view = ApplianceView(
             appliance_id=appliance_id,
             domain=appliance.domain,
             name=appliance.name,
-            online=peers.appliance(appliance_id) is not None,
+            online=peer is not None,
             devices=rights.devices,
+            states=tuple(state for state in appliance.states if state.device_id in reachable) if peer else (),
+            modes=rights.modes,
+            locked=peer is not None and peer.status is not None and peer.status.locked,
+            online_since=peer.since if peer else None,
         )
         size_bytes += len(msgspec.msgpack.encode(view))
         if views and (size_bytes > MAX_PAGE_BYTES or len(views) == MAX_PAGE_APPLIANCES):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from .appliance_peer import AppliancePeer
+from .appliance_peer import AppliancePeer, Report
 from .user_peer import UserPeer
 
 
@@ -14,11 +14,19 @@ class Peers:
     def __init__(self) -> None:
         self._appliances: dict[str, AppliancePeer] = {}
         self._users: dict[bytes, UserPeer] = {}
+        self.said: Callable[[AppliancePeer, Report], None] = lambda _peer, _message: None
+        """Who hears what appliances report."""
+        self.came: Callable[[AppliancePeer], None] = lambda _peer: None
+        """Told of every appliance that is here from now on."""
+        self.left: Callable[[AppliancePeer], None] = lambda _peer: None
+        """Told of every appliance that is not here any more."""
 
     def put_appliance(self, peer: AppliancePeer) -> AppliancePeer | None:
         """Make this the appliance's connection; return the one whose place it takes."""
         before = self._appliances.get(peer.appliance_id)
         self._appliances[peer.appliance_id] = peer
+        peer.said = self.said
+        self.came(peer)
         return before
 
     def put_user(self, peer: UserPeer) -> UserPeer | None:
@@ -31,6 +39,7 @@ class Peers:
         """Its connection ended; nothing if another one has taken its place."""
         if self._appliances.get(peer.appliance_id) is peer:
             del self._appliances[peer.appliance_id]
+            self.left(peer)
 
     def remove_user(self, peer: UserPeer) -> None:
         """Its connection ended; nothing if another one has taken its place."""

@@ -27,12 +27,13 @@ from gm_server.relay.pool import RelayEnd
 
 from .appliance_peer import AppliancePeer
 from .peers import Peers
+from .traffic import Traffic
 from .user_peer import UserPeer
 
 _NOT_GRANTED: Final = "you may not reach this, or it does not exist"
-_log = logging.getLogger("gm.sessions")
 _REPEAT_S: Final = 60.0
 """The same refusal of the same user is recorded once in this time: an LM that tries on and on fills no log."""
+_log = logging.getLogger("gm.sessions")
 
 
 class Relay(Protocol):
@@ -63,18 +64,17 @@ class Sessions:
         self._sessions_per_user = sessions_per_user
         self._ticket_lifetime_s = ticket_lifetime_s
         self.live = LiveSessions()
+        self.traffic = Traffic()
         self.tickets = TicketBox(ticket_lifetime_s)
         self.on_end: Callable[[str, str, str], None] = lambda _session_id, _code, _reason: None
         """Told of every end, its code and reason: legs that wait for their other one are dropped."""
         self._closing: dict[str, tuple[Session, str, str]] = {}
         """Ended while the relay carried them: their last byte counts are still to come."""
+        self._refusals = Repeats(_REPEAT_S)
         self._notes: set[asyncio.Task[None]] = set()
 
-        self._refusals = Repeats(_REPEAT_S)
     async def open(self, user: UserPeer, request: Connect) -> None:
         """Answer a user's request for a session; raises Refused."""
-        now = self._clock()
-        facts = await self._store.read(load_facts, [user.user_id], [request.appliance_id])
         try:
             await self._open(user, request)
         except Refused as error:
@@ -88,12 +88,16 @@ class Sessions:
             raise
 
     async def _open(self, user: UserPeer, request: Connect) -> None:
+        now = self._clock()
+        facts = await self._store.read(load_facts, [user.user_id], [request.appliance_id])
         appliance = facts.appliances.get(request.appliance_id)
         if appliance is None or appliance.certificate is None or user.certificate_sha256 not in facts.user_certificates:
             raise Refused("not-granted", _NOT_GRANTED)
         rights = decide(facts.grants.get(user.user_id, ()), appliance, now, request.device_ids)
         if not rights.devices:
             raise Refused("not-granted", _NOT_GRANTED)
+        if request.mode not in rights.modes:
+            raise Refused("not-bridged", "no grant of yours allows bridged sessions here: connect routed")
         kept_pc = await self._end_resumed(user, request, now)
         gateway = self._peers.appliance(appliance.appliance_id)
         if gateway is None:
@@ -150,6 +154,12 @@ class Sessions:
             self._close_row(session, code, reason)
         self._relay.end(session_id)
 
+    def appliance_lost(self, peer: AppliancePeer) -> None:
+        """Its control connection is gone: nobody waits for a leg that it has not opened yet."""
+        for session in self.live.of_appliance(peer.appliance_id):
+            if session.state == "opening" and self._gateway_of(session) is None:
+                self.end(session.session_id, "offline", "the appliance lost its connection while the session opened")
+
     def relay_ended(self, session_id: str, end: RelayEnd) -> None:
         """The relay let go of a session: by itself, or because it was told to."""
         closing = self._closing.pop(session_id, None)
@@ -161,7 +171,7 @@ class Sessions:
             self._undo(session, code, reason)
         else:
             session, code, reason = closing
-        session.bytes_from_user, session.bytes_from_appliance = end.bytes_from_a, end.bytes_from_b
+        self.traffic.count(session, end.bytes_from_a, end.bytes_from_b)
         self._close_row(session, code, reason)
 
     def relay_counted(self, sessions: dict[str, tuple[int, int]]) -> None:
@@ -169,7 +179,7 @@ class Sessions:
         for session_id, (from_user, from_appliance) in sessions.items():
             session = self.live.get(session_id)
             if session is not None:
-                session.bytes_from_user, session.bytes_from_appliance = from_user, from_appliance
+                self.traffic.count(session, from_user, from_appliance)
 
     async def close(self, code: str, reason: str) -> None:
         """End everything and wait until the history says so."""
@@ -219,6 +229,7 @@ class Sessions:
             reason=printable(request.reason),
             address=user.address,
             opened_at=now,
+            mode=request.mode,
         )
         self.live.add(session)
         # What changed between the reading of the facts and now is found by the supervisor.
@@ -244,6 +255,7 @@ class Sessions:
             "tunnel": session.tunnel,
             "devices": session.rights.devices,
             "ends_at": session.rights.ends_at,
+            "mode": session.mode,
         }
         gateway.channel.send(
             OpenSession(

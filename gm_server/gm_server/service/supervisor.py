@@ -40,6 +40,8 @@ class Supervisor:
         self._clock = clock
         self._next_at = math.inf
         self._blind_since: float | None = None
+        self.on_decided: Callable[[], None] = lambda: None
+        """Told when the records changed and everybody was judged."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -47,6 +49,7 @@ class Supervisor:
             try:
                 if await self._store.changed() or self._clock() >= self._next_at:
                     await self.decide()
+                    self.on_decided()
                 self._blind_since = None
             except Exception as error:  # noqa: BLE001 - whatever it is, rights are not known: the time to the end runs
                 self._store.touch()
@@ -86,7 +89,7 @@ class Supervisor:
             end(session.session_id, "appliance-removed", "the appliance was removed, revoked or enrolled anew")
         else:
             rights = decide(facts.grants.get(session.user_id, ()), appliance, now, session.device_ids)
-            if not rights.devices:
+            if not rights.devices or session.mode not in rights.modes:
                 end(session.session_id, "grant-ended", "what allowed this session has ended")
             else:
                 self._sessions.change(session, rights)
