@@ -1,4 +1,4 @@
-"""Machines of the same address at once, and a PC whose own network is the plant's: ordinary Modbus clients reach each."""
+"""Machines of one address at once, and a PC whose network is the plant's: ordinary Modbus clients reach each."""
 
 from __future__ import annotations
 
