@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from gm_server.access.actors import Actor, Permission, is_within
-from gm_server.database.tables import Appliance, Device, Domain, Grant, GrantService, GroupMember
+from gm_server.database.tables import Appliance, Device, Domain, Grant, GrantService, GroupMember, RoleRecord
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Sight(msgspec.Struct, frozen=True):
     by: Actor
     granted: tuple[Granted, ...]
 
-    def domains(self, path: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    def domains(self, path: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
         """Domains that his roles show him."""
         return within(path, self.by.seen_domains)
 
@@ -122,10 +122,16 @@ def held_by(user_id: str) -> ColumnElement[bool]:
     return or_(Grant.user_id == user_id, Grant.group_id.in_(groups))
 
 
-def within(path: InstrumentedAttribute[str], domains: Sequence[str] | None) -> ColumnElement[bool]:
+def within(path: ColumnElement[str] | InstrumentedAttribute[str], domains: Sequence[str] | None) -> ColumnElement[bool]:
     """The path is one of ``domains`` or lies below one; None: any path."""
     if domains is None:
         return true()
     if not domains:
         return false()
     return or_(*(or_(path == domain, path.startswith(domain + "/", autoescape=True)) for domain in domains))
+
+
+def held_role_by(user_id: str) -> ColumnElement[bool]:
+    """Roles of a user and of his groups."""
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    return or_(RoleRecord.user_id == user_id, RoleRecord.group_id.in_(groups))
