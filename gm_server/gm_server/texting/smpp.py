@@ -1,0 +1,71 @@
+"""A message centre by SMPP 3.4 (smpplib, which blocks: it runs in a thread of its own for one message)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, Final
+
+import smpplib.client
+import smpplib.consts
+import smpplib.exceptions
+import smpplib.gsm
+
+from gatelink.exceptions import GatelinkError
+
+from .settings import SmppProvider
+
+TIMEOUT_S: Final = 10
+_MAX_PDUS: Final = 32
+"""Looked at while waiting for one answer."""
+
+
+async def send_by_smpp(provider: SmppProvider, recipient: str, text: str) -> None:
+    """Send one message; raises GatelinkError with the centre's status."""
+    await asyncio.to_thread(_send, provider, recipient, text)
+
+
+def _send(provider: SmppProvider, recipient: str, text: str) -> None:
+    context = ssl.create_default_context() if provider.tls else None
+    client = smpplib.client.Client(provider.host, provider.port, timeout=TIMEOUT_S, ssl_context=context)
+    try:
+        client.connect()
+        client.bind_transmitter(system_id=provider.system_id, password=provider.secret)
+        parts, coding, message_class = smpplib.gsm.make_parts(text)
+        for part in parts:
+            _submit(client, provider, recipient, part, coding, message_class)
+        client.unbind()
+    except smpplib.exceptions.PDUError as error:
+        raise GatelinkError(f"{provider.name} refused the message ({_status(error)})") from None
+    except (smpplib.exceptions.ConnectionError, smpplib.exceptions.UnknownCommandError, OSError) as error:
+        raise GatelinkError(f"{provider.name} cannot be reached ({type(error).__name__})") from None
+    finally:
+        client.disconnect()
+
+
+def _submit(client: Any, provider: SmppProvider, recipient: str, part: bytes, coding: int, message_class: int) -> None:
+    is_name = bool(provider.sender) and not provider.sender.isdigit()
+    sent = client.send_message(
+        source_addr_ton=smpplib.consts.SMPP_TON_ALNUM if is_name else smpplib.consts.SMPP_TON_INTL,
+        source_addr=provider.sender,
+        dest_addr_ton=smpplib.consts.SMPP_TON_INTL,
+        dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN,
+        destination_addr=recipient.removeprefix("+"),
+        short_message=part,
+        data_coding=coding,
+        esm_class=message_class,
+    )
+    for _ in range(_MAX_PDUS):
+        answer = client.read_pdu()
+        if answer.sequence == sent.sequence and answer.command == "submit_sm_resp":
+            if answer.is_error():
+                raise smpplib.exceptions.PDUError("submit_sm", int(answer.status))
+            return
+        if answer.command == "enquire_link":
+            client._enquire_link_received(answer)
+    raise GatelinkError(f"{provider.name} does not answer to the message")
+
+
+def _status(error: Exception) -> str:
+    status = error.args[1] if len(error.args) > 1 else None
+    return f"status {int(status):#x}" if status is not None else "it did not say why"
