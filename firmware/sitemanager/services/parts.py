@@ -17,6 +17,7 @@ from sitemanager.host.state import State
 
 from .appliance_status import ApplianceReport
 from .desk import Desk
+from .device_checks import DeviceChecks
 from .gm_line import GmLine
 from .remote_access import RemoteAccess
 from .setup import Setup
@@ -77,8 +78,7 @@ class Surroundings:
 
 def parts(around: Surroundings) -> list[Part]:
     """Return every part, in the order in which they get a configuration; they end the other way round."""
-    del around
-    return []
+    return [DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now)]
 
 
 async def close_all(running: list[Part], report: Callable[[str], None]) -> None:
