@@ -301,6 +301,19 @@ def test_user_is_told_when_the_appliance_refuses_the_session(tmp_path: Path) -> 
     asyncio.run(scenario())
 
 
+def test_user_is_told_at_once_when_the_appliance_is_gone_before_its_leg(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
+            gm.grant()
+            connected = await user.ask_for(appliance)
+            await appliance.hear_kind(messages.OpenSession)
+            appliance.close()
+            end = await user.hear_kind(messages.EndSession)
+            assert (end.session_id, end.code) == (connected.session_id, "offline")
+
+    asyncio.run(scenario())
+
+
 def test_addresses_are_kept_when_a_session_is_resumed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, appliance, user):

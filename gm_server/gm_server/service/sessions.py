@@ -16,7 +16,7 @@ from gm_server.access.actors import Actor
 from gm_server.access.facts import load_facts
 from gm_server.access.history import note_ended, note_joined, note_opened, note_refused, tunnel_to_resume
 from gm_server.access.live import LiveSessions, Session
-from gm_server.access.rights import Appliance, Rights, decide
+from gm_server.access.rights import Appliance, Rights
 from gm_server.access.tickets import TicketBox
 from gm_server.access.tunnels import TunnelPool
 from gm_server.audit.repeats import Repeats
@@ -93,11 +93,13 @@ class Sessions:
         appliance = facts.appliances.get(request.appliance_id)
         if appliance is None or appliance.certificate is None or user.certificate_sha256 not in facts.user_certificates:
             raise Refused("not-granted", _NOT_GRANTED)
-        rights = decide(facts.grants.get(user.user_id, ()), appliance, now, request.device_ids)
+        rights = facts.rights(user.user_id, appliance, now, request.device_ids)
         if not rights.devices:
             raise Refused("not-granted", _NOT_GRANTED)
         if request.mode not in rights.modes:
             raise Refused("not-bridged", "no grant of yours allows bridged sessions here: connect routed")
+        if rights.needs_reason and not request.reason.strip() and request.resume_session_id is None:
+            raise Refused("needs-reason", "this needs a reason: say why you connect")
         kept_pc = await self._end_resumed(user, request, now)
         gateway = self._peers.appliance(appliance.appliance_id)
         if gateway is None:
