@@ -172,7 +172,7 @@ def test_redirect_leads_home_when_the_target_lies(system: System, target: str) -
 
 
 def test_browsers_get_the_status_page_under_another_certificate(system: System) -> None:
-    request = rf"GET / HTTP/1.1\r\nHost: {GM_ADDRESS}\r\nConnection: close\r\n\r\n"
+    request = rf"GET /about HTTP/1.1\r\nHost: {GM_ADDRESS}\r\nConnection: close\r\n\r\n"
     for port in (443, 11444, 80):
         answer = ask(system.lm.place, port, "web", request)
         assert "HTTP/1.1 200 " in answer

@@ -23,6 +23,8 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._foreign = -1
         self._own_changes = True
+        self.writes = 0
+        """Rises whenever a change was committed: by ``write``, or by another process."""
 
     async def read(self, work: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result of ``work`` in a reading transaction."""
@@ -48,6 +50,7 @@ class Store:
             return await self.note(work, *args, **kwargs)
         finally:
             self._own_changes = True
+            self.writes += 1
 
     def touch(self) -> None:
         """Let ``changed`` say yes once more."""
@@ -57,6 +60,7 @@ class Store:
         """Whether rights may have changed since this was asked last, by us or by another process."""
         foreign = await asyncio.get_running_loop().run_in_executor(self._thread, self._database.foreign_changes)
         changed = self._own_changes or foreign != self._foreign
+        self.writes += foreign != self._foreign
         self._foreign = foreign
         self._own_changes = False
         return changed

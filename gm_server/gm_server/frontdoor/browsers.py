@@ -1,6 +1,7 @@
 """Hands a browser's connection to the web server's protocol in this process, so that it sees the real address.
 
 uvicorn bounds requests, not connections that ask nothing: here every connection has a place, and a time until it asks.
+The places are for strangers: fifty people of one office, behind one address, are none as soon as they are known.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ IDLE_S: Final = 15.0
 """Without a whole request head."""
 REQUEST_S: Final = 60.0
 """For one request with its answer."""
+PER_USER: Final = 48
+"""Connections of one user who is signed in. A security limit; a browser opens six."""
 _MAX_HEAD_BYTES: Final = 16 * 1024
 
 
@@ -31,9 +34,11 @@ class _Connection(H11Protocol):
     """uvicorn's protocol with an end to its patience."""
 
     def __init__(self, browsers: Browsers, place: Place) -> None:
-        super().__init__(browsers.config, browsers.state, {}, browsers.loop)
+        # What requests find as ``request.state.known_as``: told of who is signed in.
+        super().__init__(browsers.config, browsers.state, {"known_as": self.known_as}, browsers.loop)
         self._browsers = browsers
         self._place = place
+        self._user_id = ""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -55,7 +60,13 @@ class _Connection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
-        self._browsers.lost(self._place)
+        self._browsers.lost(self._place, self._user_id, self)
+
+    def known_as(self, user_id: str) -> None:
+        """Count this connection among those of a user who is signed in: it takes no stranger's place any more."""
+        if self._user_id != user_id:
+            self._browsers.known(self._place, self._user_id, user_id, self)
+            self._user_id = user_id
 
     def drop(self) -> None:
         """End the connection now."""
@@ -88,6 +99,7 @@ class Browsers:
         self.state = ServerState()
         self._places = Places(limits.web_connections, limits.web_per_address)
         self._open: dict[Place, _Connection] = {}
+        self._of_users: dict[str, dict[_Connection, None]] = {}
 
     async def serve(self, connection: socket.socket, address: str, context: ssl.SSLContext) -> None:
         """Do the TLS handshake and hand over; returns when the web server has the connection."""
@@ -111,10 +123,26 @@ class Browsers:
         """A connection is up."""
         self._open[place] = connection
 
-    def lost(self, place: Place) -> None:
+    def known(self, place: Place, before: str, user_id: str, connection: _Connection) -> None:
+        """A connection turned out to be a user's; his oldest ends where he has too many."""
+        self._forget(before, connection)
+        self._places.release(place)
+        own = self._of_users.setdefault(user_id, {})
+        own[connection] = None
+        if len(own) > PER_USER:
+            next(iter(own)).drop()
+
+    def lost(self, place: Place, user_id: str, connection: _Connection) -> None:
         """A connection is gone."""
         self._open.pop(place, None)
         self._places.release(place)
+        self._forget(user_id, connection)
+
+    def _forget(self, user_id: str, connection: _Connection) -> None:
+        own = self._of_users.get(user_id, {})
+        own.pop(connection, None)
+        if not own:
+            self._of_users.pop(user_id, None)
 
     async def close(self) -> None:
         """Let running requests end for a moment, then drop every connection."""

@@ -33,7 +33,7 @@ from gm_server.frontdoor.strangers import Strangers
 from gm_server.local.desk import Desk
 from gm_server.relay.pool import RelayPool
 from gm_server.texting.sender import TextMessages
-from gm_server.web.app import About, make_app
+from gm_server.web.app import About, Portal, make_app
 
 from .appliance_desk import ApplianceDesk
 from .audit_keeper import AuditKeeper
@@ -41,6 +41,7 @@ from .contexts import load_contexts
 from .control import Control, Manners
 from .hello import Hello
 from .legs import Legs
+from .live import Live
 from .login_door import LoginDoor
 from .peers import Peers
 from .presence import PresenceLog
@@ -102,7 +103,8 @@ class Server:
         seals = Seals.of_authority(self._authorities.users)
         self.logins = Logins(self.store, self._passwords, seals, self.texts, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
-        self._browsers = Browsers(make_app(self._about), config.limits)
+        self.live = Live(self.store, self.peers, self.sessions, clock, self.reload)
+        self._browsers = Browsers(make_app(Portal(self.store, self.live, self._about, clock)), config.limits)
         self.door = Door(
             contexts,
             {
@@ -168,6 +170,7 @@ class Server:
         for user in self.peers.users():
             user.channel.close(_STOPPING)
         await self._desk.close()
+        self.live.feed.close()
         await self._browsers.close()
         await self.relay.close()
         await self.presence.flush()

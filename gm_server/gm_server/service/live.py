@@ -1,0 +1,236 @@
+"""What pages and the API may see of the running server, and do with it: one narrow facade.
+
+``Feed`` tells watchers that something changed, never what: who watches asks anew, with his own rights. Changes are
+found by comparing, once a second, instead of by hooks in everything that changes: a thousand appliances that come back
+at once are one change, and whoever forgets to tell cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from gatelink.exceptions import GatelinkError
+from gm_server.access.history import ENDED_BY_ADMINISTRATOR
+from gm_server.access.live import Session
+from gm_server.database.store import Store
+
+from .peers import Peers
+from .sessions import Sessions
+
+BEAT_S: Final = 1.0
+WATCHERS_PER_USER: Final = 12
+"""Tabs and devices of one person that are told of changes at the same time; the oldest gives way. A security limit."""
+
+
+class OnlineAppliance(msgspec.Struct, frozen=True):
+    """A connected appliance."""
+
+    appliance_id: str
+    domain: str
+    since: float
+    address: str
+    port: int
+    latency_s: float | None
+    software: str
+
+
+class OnlineUser(msgspec.Struct, frozen=True):
+    """A user's LinkManager that is connected."""
+
+    user_id: str
+    name: str
+    since: float
+    address: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Since the beat before: what looks different now."""
+
+    appliances: Mapping[str, str]
+    """Appliances that came or went, or whose sessions did, by id: the domain of each."""
+    records: bool
+    """Something was written: rights, devices, people, requests, alarms."""
+    users: bool
+    """LinkManagers came or went."""
+
+
+class Watch:
+    """One watcher's changes: what it has not fetched yet is merged, so a slow one costs no memory."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.is_over = False
+        self._ready = asyncio.Event()
+        self._appliances: dict[str, str] = {}
+        self._records = False
+        self._users = False
+
+    def put(self, change: Change) -> None:
+        """Merge a change in."""
+        self._appliances.update(change.appliances)
+        self._records |= change.records
+        self._users |= change.users
+        self._ready.set()
+
+    def end(self) -> None:
+        """Let the watcher go."""
+        self.is_over = True
+        self._ready.set()
+
+    async def take(self, patience_s: float) -> Change | None:
+        """Return what changed since the last time; None if nothing did within ``patience_s``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._ready.wait()
+        if not self._ready.is_set() or self.is_over:
+            return None
+        change = Change(self._appliances, self._records, self._users)
+        self._ready.clear()
+        self._appliances, self._records, self._users = {}, False, False
+        return change
+
+
+class Feed:
+    """Who watches."""
+
+    def __init__(self) -> None:
+        self._watches: dict[Watch, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    @contextlib.asynccontextmanager
+    async def watch(self, user_id: str) -> AsyncIterator[Watch]:
+        """Watch within the block; the person's oldest watch ends where there are too many."""
+        own = [watch for watch in self._watches if watch.user_id == user_id]
+        for oldest in own[: max(0, len(own) - WATCHERS_PER_USER + 1)]:
+            del self._watches[oldest]
+            oldest.end()
+        watch = Watch(user_id)
+        self._watches[watch] = None
+        try:
+            yield watch
+        finally:
+            self._watches.pop(watch, None)
+
+    def tell(self, change: Change) -> None:
+        """Tell everybody."""
+        if change.appliances or change.records or change.users:
+            for watch in self._watches:
+                watch.put(change)
+
+    def close(self) -> None:
+        """Let everybody go."""
+        for watch in self._watches:
+            watch.end()
+
+
+class _Beat(msgspec.Struct):
+    """What is compared with the beat before."""
+
+    appliances: dict[str, tuple[object, ...]]
+    domains: dict[str, str]
+    users: frozenset[tuple[str, float]]
+    writes: int
+
+
+class Live:
+    """The running server as pages see it. ``clock`` is Unix time."""
+
+    def __init__(
+        self, store: Store, peers: Peers, sessions: Sessions, clock: Callable[[], float], reload: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._sessions = sessions
+        self.clock = clock
+        self.reload = reload
+        """Load the certificates anew; raises GatelinkError, and then all stays."""
+        self.feed = Feed()
+        self._beat_seen: _Beat | None = None
+
+    def appliance(self, appliance_id: str) -> OnlineAppliance | None:
+        """Return an appliance that is connected."""
+        peer = self._peers.appliance(appliance_id)
+        if peer is None:
+            return None
+        return OnlineAppliance(
+            peer.appliance_id,
+            peer.path.rpartition("/")[0],
+            peer.since,
+            peer.address,
+            peer.port,
+            peer.channel.round_trip_s,
+            peer.software,
+        )
+
+    def online_ids(self) -> frozenset[str]:
+        """Return the ids of all connected appliances."""
+        return frozenset(peer.appliance_id for peer in self._peers.appliances())
+
+    def online_by_domain(self) -> dict[str, int]:
+        """Return how many appliances are connected, by the path of their domain."""
+        counts: dict[str, int] = {}
+        for peer in self._peers.appliances():
+            domain = peer.path.rpartition("/")[0]
+            counts[domain] = counts.get(domain, 0) + 1
+        return counts
+
+    def users(self) -> list[OnlineUser]:
+        """Return the LinkManagers that are connected."""
+        return [OnlineUser(peer.user_id, peer.name, peer.since, peer.address) for peer in self._peers.users()]
+
+    def sessions(self) -> Iterator[Session]:
+        """Go over a snapshot of the live sessions."""
+        return iter(self._sessions.live)
+
+    def session(self, session_id: str) -> Session | None:
+        """Return a live session."""
+        return self._sessions.live.get(session_id)
+
+    def end_session(self, session_id: str, reason: str) -> bool:
+        """End a session for an administrator; False if it was over already."""
+        if self._sessions.live.get(session_id) is None:
+            return False
+        self._sessions.end(session_id, ENDED_BY_ADMINISTRATOR, reason)
+        return True
+
+    async def run(self) -> None:
+        """Compare and tell, once a second, until cancelled."""
+        while True:
+            with contextlib.suppress(GatelinkError):
+                self.beat()
+            await asyncio.sleep(BEAT_S)
+
+    def beat(self) -> None:
+        """Compare with the beat before, and tell what changed."""
+        if not len(self.feed):
+            # Nobody watches: whoever comes next has just drawn his page.
+            self._beat_seen = None
+            return
+        beat = self._look()
+        before, self._beat_seen = self._beat_seen, beat
+        if before is not None:
+            different = {key for key, state in beat.appliances.items() if before.appliances.get(key) != state}
+            different |= before.appliances.keys() - beat.appliances.keys()
+            domains = {key: beat.domains.get(key) or before.domains[key] for key in different}
+            self.feed.tell(Change(domains, before.writes != beat.writes, before.users != beat.users))
+
+    def _look(self) -> _Beat:
+        appliances: dict[str, tuple[object, ...]] = {}
+        domains: dict[str, str] = {}
+        for peer in self._peers.appliances():
+            appliances[peer.appliance_id] = (peer.since, peer.address)
+            domains[peer.appliance_id] = peer.path.rpartition("/")[0]
+        for session in self._sessions.live:
+            key = session.appliance_id
+            moved = (session.session_id, session.state, session.bytes_from_user, session.bytes_from_appliance)
+            appliances[key] = (*appliances.get(key, ()), moved)
+            domains.setdefault(key, session.appliance_path.rpartition("/")[0])
+        users = frozenset((peer.user_id, peer.since) for peer in self._peers.users())
+        return _Beat(appliances, domains, users, self._store.writes)

@@ -1,0 +1,67 @@
+"""Static files: read once, served from memory under a name with their hash, so that browsers keep them for ever."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+PREFIX: Final = "/static/"
+_YEAR_S: Final = 365 * 24 * 3600
+_HASH_CHARACTERS: Final = 16
+_WORTH_PACKING_BYTES: Final = 1024
+
+
+class _Asset(msgspec.Struct, frozen=True):
+    kind: str
+    plain: bytes
+    packed: bytes | None
+
+
+class Assets:
+    """The files below ``web/static``, and those that the set-up fetched into ``vendor`` there."""
+
+    def __init__(self, directory: Traversable | None = None) -> None:
+        self._by_name: dict[str, str] = {}
+        self._assets: dict[str, _Asset] = {}
+        self._read(directory or files("gm_server.web").joinpath("static"), "")
+
+    def url(self, name: str) -> str:
+        """Return the address of a file, like ``gatelink.css``. KeyError: it is missing; ``tools/setup`` fetches it."""
+        return self._by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    async def serve(self, request: Request) -> Response:
+        """Answer a request below ``PREFIX``."""
+        asset = self._assets.get(request.url.path)
+        if asset is None:
+            return PlainTextResponse("not found\n", 404)
+        headers = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "Vary": "Accept-Encoding"}
+        if asset.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(asset.packed, headers=headers | {"Content-Encoding": "gzip"}, media_type=asset.kind)
+        return Response(asset.plain, headers=headers, media_type=asset.kind)
+
+    def _read(self, directory: Traversable, prefix: str) -> None:
+        for entry in directory.iterdir():
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                self._read(entry, f"{prefix}{entry.name}/")
+                continue
+            plain = entry.read_bytes()
+            stem, dot, ending = entry.name.rpartition(".")
+            digest = hashlib.sha256(plain).hexdigest()[:_HASH_CHARACTERS]
+            url = f"{PREFIX}{prefix}{stem}.{digest}{dot}{ending}"
+            kind = mimetypes.guess_type(entry.name)[0] or "application/octet-stream"
+            packed = gzip.compress(plain, mtime=0) if len(plain) > _WORTH_PACKING_BYTES else None
+            self._by_name[prefix + entry.name] = url
+            self._assets[url] = _Asset(kind, plain, packed)

@@ -1,0 +1,20 @@
+"""The pages, one module for each part of the portal. Each has ``PAGES``: addresses, and what makes the page there."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from gm_server.web.streams import live
+from gm_server.web.visits import Portal
+
+from . import overview
+
+_PAGES = (*overview.PAGES,)
+
+
+def routes(portal: Portal) -> list[BaseRoute]:
+    """Return the routes of all pages."""
+    found: list[BaseRoute] = [Route("/live", portal.page(live), methods=["GET"])]
+    for address, make, methods in _PAGES:
+        found.append(Route(address, portal.page(make), methods=methods))
+    return found

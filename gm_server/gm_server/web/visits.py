@@ -1,0 +1,215 @@
+"""A visit: one request of somebody who is signed in. What it reads and writes, it does as that person.
+
+Every page is made by ``Portal.page``, which lets nobody in who is not signed in and takes no form from elsewhere; every
+act runs with the roles that stand in the records in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from gatelink.exceptions import GatelinkError, InputError
+from gm_server.access.actors import Actor, Permission
+from gm_server.database.store import Store
+from gm_server.exceptions import Conflict, DatabaseError, Forbidden, NotFound
+from gm_server.service.live import Live
+
+from .assets import Assets
+from .forms import Form, check_csrf, csrf_token, read_form
+from .rendering import Renderer
+from .texts import best_language
+from .visitors import Entered, SignedOut, Visitor, as_visitor, enter, secret_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SIGN_IN: Final = "/sign-in"
+
+
+class About(msgspec.Struct, frozen=True):
+    """What the portal says of the GateManager itself."""
+
+    name: str
+    version: str
+    serial: str
+    """Of the appliance certificate, to compare."""
+    fingerprint: str
+
+
+class Portal:
+    """What pages are made from. ``clock`` is Unix time."""
+
+    def __init__(self, store: Store, live: Live, about: Callable[[], About], clock: Callable[[], float]) -> None:
+        self.store = store
+        self.live = live
+        self.about = about
+        self.clock = clock
+        self.assets = Assets()
+        self.renderer = Renderer(self.assets)
+
+    def page(self, make: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that makes a page for who is signed in, and sends everybody else to sign in."""
+
+        async def endpoint(request: Request) -> Response:
+            entered = await self.enter(request)
+            if entered is None:
+                return _to_sign_in(request)
+            visit = Visit(self, request, entered)
+            try:
+                if request.method == "POST":
+                    visit.form = await read_form(request)
+                    check_csrf(request, visit.form, visit.visitor.secret)
+                return await make(visit)
+            except SignedOut:
+                return _to_sign_in(request)
+            except GatelinkError as error:
+                return visit.failed(error)
+
+        endpoint.__name__ = make.__name__
+        return endpoint
+
+    async def enter(self, request: Request) -> Entered | None:
+        """Return who is signed in; his connection is no stranger's from then on."""
+        secret = secret_of(request)
+        if secret is None:
+            return None
+        entered = await self.store.read(enter, secret, address_of(request), self.clock())
+        if entered is not None and hasattr(request.state, "known_as"):
+            request.state.known_as(entered.visitor.actor.user_id)
+        return entered
+
+
+    def show_alone(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        """Return a page for who is not signed in; its template extends ``alone.html``."""
+        texts = self.renderer.texts(best_language(request.headers.get("accept-language", "")))
+        shared = {"about": self.about(), "path": request.url.path, "now": self.clock(), "form": Form(), "error": ""}
+        return HTMLResponse(self.renderer.render(template, texts, shared | values), status)
+
+
+class Visit:
+    """One request of a visitor."""
+
+    def __init__(self, portal: Portal, request: Request, entered: Entered) -> None:
+        self.portal = portal
+        self.request = request
+        self.visitor: Visitor = entered.visitor
+        self.rail = entered.rail
+        self.now = portal.clock()
+        self.form = Form()
+        self.query = Form(request.query_params.multi_items())
+        self.language = self.visitor.language or best_language(request.headers.get("accept-language", ""))
+
+    @property
+    def by(self) -> Actor:
+        """The visitor as he was when the request came: for what is shown, never for what is done."""
+        return self.visitor.actor
+
+    @property
+    def csrf(self) -> str:
+        """What every form carries."""
+        return csrf_token(self.visitor.secret)
+
+    @property
+    def live(self) -> Live:
+        """The running server."""
+        return self.portal.live
+
+    @property
+    def is_post(self) -> bool:
+        """Whether a form was sent."""
+        return self.request.method == "POST"
+
+    def name(self, key: str = "id") -> str:
+        """Return a part of the address."""
+        return str(self.request.path_params[key])
+
+    def may_change(self, domain: str | None) -> bool:
+        """Whether he administers a domain (None: the server): for what is offered."""
+        return self.by.may(Permission.CHANGE, domain)
+
+    async def read(self, work: Callable[Concatenate[Session, Actor, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what ``work`` finds for the visitor."""
+
+        def run(session: Session) -> R:
+            return as_visitor(session, secret, address, self.now, work, *args, **kwargs)
+
+        secret, address = self.visitor.secret, address_of(self.request)
+        return await self.portal.store.read(run)
+
+    async def write(self, work: Callable[Concatenate[Session, Actor, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do an act as the visitor, all or nothing."""
+
+        def run(session: Session) -> R:
+            return as_visitor(session, secret, address, self.now, work, *args, **kwargs)
+
+        secret, address = self.visitor.secret, address_of(self.request)
+        return await self.portal.store.write(run)
+
+    def show(self, template: str, status: int = 200, **values: Any) -> Response:
+        """Return a page."""
+        texts = self.portal.renderer.texts(self.language)
+        shared = {
+            "visit": self,
+            "by": self.by,
+            "about": self.portal.about(),
+            "path": self.request.url.path,
+            "rail": self.rail,
+            "now": self.now,
+            "form": self.form,
+            "query": self.query,
+            "done": self.query.text("done"),
+            "error": "",
+        }
+        html = self.portal.renderer.render(template, texts, shared | values)
+        return HTMLResponse(html, status)
+
+    def again(self, template: str, error: GatelinkError, **values: Any) -> Response:
+        """Return a form once more, with what was typed and what is wrong with it."""
+        return self.show(template, status_of(error), **values | {"error": str(error)})
+
+    def to(self, path: str, done: str = "") -> Response:
+        """Go on to another page, which says what was done (a key of ``told.DONE``)."""
+        separator = "&" if "?" in path else "?"
+        return RedirectResponse(path + (separator + urlencode({"done": done}) if done else ""), 303)
+
+    def failed(self, error: GatelinkError) -> Response:
+        """Return the page that says what went wrong."""
+        return self.show("failed.html", status_of(error), error=str(error), code=status_of(error))
+
+    def link(self, **changes: str | None) -> str:
+        """Return this page's address with other parameters; None leaves one out."""
+        parameters = {key: self.query.text(key) for key in self.query if key != "done"} | changes
+        kept = {key: value for key, value in parameters.items() if value}
+        return self.request.url.path + ("?" + urlencode(kept) if kept else "")
+
+
+def status_of(error: GatelinkError) -> int:
+    """Return the HTTP status of an error."""
+    kinds: Mapping[type[GatelinkError], int] = {
+        NotFound: 404,
+        Conflict: 409,
+        Forbidden: 403,
+        InputError: 422,
+        DatabaseError: 503,
+    }
+    return next((status for kind, status in kinds.items() if isinstance(error, kind)), 500)
+
+
+def address_of(request: Request) -> str:
+    """Return the browser's address."""
+    return request.client.host if request.client is not None else ""
+
+
+def _to_sign_in(request: Request) -> Response:
+    if "hx-request" in request.headers:
+        # A piece of a page that is on somebody's screen: the whole page is to be asked for again.
+        return Response(status_code=401, headers={"HX-Refresh": "true"})
+    where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    wanted = f"?next={quote(where, safe='')}" if request.method == "GET" and where != "/" else ""
+    return RedirectResponse(SIGN_IN + wanted, 303)
