@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 
+import msgspec
 import pytest
 
 from gatelink.exceptions import Refused
 from gatelink.messages import DeviceAccess, Service
-from gm_server.access.rights import Appliance, Grant, decide
+from gm_server.access.actors import Role
+from gm_server.access.rights import Appliance, Grant, Rights, decide, requestable
 from gm_server.access.tickets import TicketBox
 from gm_server.access.tunnels import TunnelPool
+from gm_server.access.weeks import Weekly, Window
 
 MODBUS = Service("modbus", "tcp", 502, 502)
 PING = Service("ping", "icmp")
@@ -133,3 +136,66 @@ def test_reserved_addresses_are_not_given_twice() -> None:
     assert kept is not None
     assert pool.reserve("10.0.0.2") is None
     assert pool.allocate() != kept
+
+
+READY = Grant(appliance_id="sm-press", needs_approval=True, services=frozenset({"modbus", "vnc"}))
+APPROVAL = Grant(device_id="dev-plc", is_approval=True, valid_until=200.0)
+
+
+def test_grant_that_needs_approval_opens_nothing_but_may_be_asked_for() -> None:
+    assert _reached(READY) == {}
+    asked = requestable((READY,), PRESS, 100.0)
+    assert [(device.name, [service.name for service in device.services]) for device in asked] == [
+        ("plc", ["modbus"]),
+        ("hmi", ["vnc"]),
+    ]
+    later = Grant(domain="acme", needs_approval=True, valid_from=150.0, valid_until=160.0)
+    assert requestable((later,), PRESS, 100.0)
+    assert not requestable((later,), PRESS, 160.0)
+    assert not requestable((Grant(domain="acme"), APPROVAL), PRESS, 100.0)
+
+
+def test_approval_opens_what_a_grant_holds_ready_and_nothing_else() -> None:
+    assert _reached(APPROVAL) == {}
+    assert _reached(APPROVAL, Grant(domain="acme", services=frozenset({"ping"}))) == {"plc": ("ping",)}
+    assert _reached(APPROVAL, READY) == {"plc": ("modbus",)}
+    rights = decide((APPROVAL, READY), PRESS, 100.0)
+    assert (rights.ends_at, rights.needs_reason) == (200.0, False)
+    assert _reached(APPROVAL, READY, now=200.0) == {}
+
+
+def test_reason_is_asked_for_when_something_is_open_only_by_a_grant_that_asks() -> None:
+    asking = Grant(domain="acme", needs_reason=True)
+    assert decide((asking,), PRESS, 100.0).needs_reason
+    assert decide((asking, Grant(appliance_id="sm-press", services=frozenset({"ping"}))), PRESS, 100.0).needs_reason
+    assert not decide((asking, Grant(domain="acme")), PRESS, 100.0).needs_reason
+    assert not decide((asking, Grant(device_id="dev-plc")), PRESS, 100.0, ("dev-plc",)).needs_reason
+    assert not decide((msgspec.structs.replace(READY, needs_reason=True), APPROVAL), PRESS, 100.0).needs_reason
+
+
+def test_grant_counts_within_its_weekly_windows_alone() -> None:
+    # Unix time 0 was a Thursday.
+    weekly = Weekly(zone="UTC", windows=(Window(days=frozenset({3}), begin="00:01", end="00:02"),))
+    grant = Grant(domain="acme", weekly=weekly, valid_until=7 * 86400 + 90.0)
+    assert decide((grant,), PRESS, 59.0) == Rights((), None, 60.0)
+    rights = decide((grant,), PRESS, 60.0)
+    assert (bool(rights.devices), rights.ends_at, rights.changes_at) == (True, 120.0, 120.0)
+    assert decide((grant,), PRESS, 120.0).changes_at == 7 * 86400 + 60.0
+    assert decide((grant,), PRESS, 7 * 86400 + 60.0).ends_at == 7 * 86400 + 90.0
+
+
+@pytest.mark.parametrize(
+    ("roles", "counts"),
+    [
+        ((), True),
+        ((Role("observer", "acme"),), False),
+        ((Role("observer", "acme"), Role("operator", "acme/line3")), True),
+        ((Role("observer", "other"),), True),
+        ((Role("approver"),), False),
+        ((Role("administrator", "acme"),), True),
+    ],
+)
+def test_grants_of_who_only_watches_do_not_count(roles: tuple[Role, ...], counts: bool) -> None:
+    rights = decide((Grant(domain="acme"),), PRESS, 100.0, roles=roles)
+    assert bool(rights.devices) is counts
+    assert bool(requestable((READY,), PRESS, 100.0, roles)) is counts

@@ -15,6 +15,7 @@ CORE = (
     "access.rights",
     "access.tickets",
     "access.tunnels",
+    "access.weeks",
     "access.live",
     "accounts.throttle",
     "frontdoor.places",

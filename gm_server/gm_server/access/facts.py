@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from gatelink.exceptions import InputError
+from gatelink.messages import DeviceAccess
 from gm_server.appliances.checks import states_by_appliance
 from gm_server.appliances.devices import devices_by_appliance
 from gm_server.database import tables
-from gm_server.database.tables import Domain, GrantService, User, UserCertificate
+from gm_server.database.tables import Domain, GrantService, GroupMember, User, UserCertificate
 
-from .rights import Appliance, Grant
+from .actors import Role
+from .rights import Appliance, Grant, Rights, decide, requestable
+from .roles import roles_of
+from .weeks import parse_weekly
+
+_log: Final = logging.getLogger("gm.access")
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -21,51 +31,92 @@ class Facts(msgspec.Struct, frozen=True):
 
     grants: dict[str, tuple[Grant, ...]]
     """By user id; of every user who is not disabled."""
-    user_certificates: frozenset[bytes]
-    """SHA-256 of every certificate of those users that is not revoked."""
+    user_certificates: dict[bytes, float]
+    """Until when (infinite: for ever) each certificate of those users that is not revoked is good, by its SHA-256."""
     appliances: dict[str, Appliance]
     """By id; each that is neither removed nor revoked."""
+    roles: dict[str, tuple[Role, ...]] = {}
+    """Of those users, by their groups too."""
+
+    def knows(self, certificate_sha256: bytes, now: float) -> bool:
+        """Whether it is a good certificate of one of those users."""
+        return now < self.user_certificates.get(certificate_sha256, 0.0)
+
+    def rights(
+        self, user_id: str, appliance: Appliance, now: float, device_ids: Collection[str] | None = None
+    ) -> Rights:
+        """Return what a user may reach behind an appliance."""
+        return decide(self.grants.get(user_id, ()), appliance, now, device_ids, self.roles.get(user_id, ()))
+
+    def requestable(self, user_id: str, appliance: Appliance, now: float) -> tuple[DeviceAccess, ...]:
+        """Return what a user may ask for behind an appliance."""
+        return requestable(self.grants.get(user_id, ()), appliance, now, self.roles.get(user_id, ()))
 
 
 def load_facts(session: Session, user_ids: Collection[str], appliance_ids: Collection[str] | None = None) -> Facts:
     """Return the facts about these users and appliances (None: all of them)."""
     users = list(session.scalars(select(User.id).where(User.id.in_(user_ids), User.disabled_at.is_(None))))
-    digests = select(UserCertificate.certificate_sha256).where(
+    certificates = select(UserCertificate.certificate_sha256, UserCertificate.expires_at).where(
         UserCertificate.user_id.in_(users), UserCertificate.revoked_at.is_(None)
     )
     return Facts(
         grants=_load_grants(session, users),
-        user_certificates=frozenset(session.scalars(digests)),
+        user_certificates={
+            digest: math.inf if expires_at is None else expires_at
+            for digest, expires_at in session.execute(certificates)
+        },
         appliances=_load_appliances(session, appliance_ids),
+        roles=roles_of(session, users),
     )
 
 
 def _load_grants(session: Session, user_ids: Collection[str]) -> dict[str, tuple[Grant, ...]]:
     grant = tables.Grant
+    groups: dict[str, list[str]] = {}
+    for member in session.scalars(select(GroupMember).where(GroupMember.user_id.in_(user_ids))):
+        groups.setdefault(member.group_id, []).append(member.user_id)
+    held = or_(grant.user_id.in_(user_ids), grant.group_id.in_(groups))
     services: dict[str, set[str]] = {}
-    of_users = select(GrantService).join(grant, grant.id == GrantService.grant_id)
-    for service in session.scalars(of_users.where(grant.user_id.in_(user_ids))):
+    named = select(GrantService).join(grant, grant.id == GrantService.grant_id).where(grant.revoked_at.is_(None))
+    for service in session.scalars(named.where(held)):
         services.setdefault(service.grant_id, set()).add(service.name)
     query = (
         select(grant, Domain.path)
         .outerjoin(Domain, Domain.id == grant.domain_id)
-        .where(grant.user_id.in_(user_ids), grant.revoked_at.is_(None))
+        .where(held, grant.revoked_at.is_(None))
         .order_by(grant.created_at, grant.id)
     )
     found: dict[str, list[Grant]] = {user_id: [] for user_id in user_ids}
     for row, path in session.execute(query):
-        found[row.user_id].append(
-            Grant(
-                domain=path,
-                appliance_id=row.appliance_id,
-                device_id=row.device_id,
-                services=None if row.all_services else frozenset(services.get(row.id, ())),
-                valid_from=row.valid_from,
-                valid_until=row.valid_until,
-                bridged=row.bridged,
-            )
-        )
+        read = _to_grant(row, path, frozenset(services.get(row.id, ())))
+        holders = groups[row.group_id] if row.group_id is not None else [row.user_id]
+        if read is not None:
+            for user_id in holders:
+                if user_id in found:
+                    found[user_id].append(read)
     return {user_id: tuple(grants) for user_id, grants in found.items()}
+
+
+def _to_grant(row: tables.Grant, path: str | None, services: frozenset[str]) -> Grant | None:
+    """Return a grant as it is decided by; None if it cannot be read: then it opens nothing."""
+    try:
+        weekly = parse_weekly(row.weekly)
+    except InputError as error:
+        _log.error("the grant %s counts for nothing: %s", row.id, error)
+        return None
+    return Grant(
+        domain=path,
+        appliance_id=row.appliance_id,
+        device_id=row.device_id,
+        services=None if row.all_services else services,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        bridged=row.bridged,
+        weekly=weekly,
+        needs_reason=row.needs_reason,
+        needs_approval=row.needs_approval,
+        is_approval=row.request_id is not None,
+    )
 
 
 def _load_appliances(session: Session, appliance_ids: Collection[str] | None) -> dict[str, Appliance]:

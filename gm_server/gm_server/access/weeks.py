@@ -44,25 +44,7 @@ class Weekly(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def next_change(self, now: float) -> float | None:
         """Return the first moment after ``now`` at which ``is_open`` answers otherwise; None: not for a week."""
-        state = self.is_open(now)
-        moments = sorted({moment for moment in self._moments(now) if moment > now})
-        return next((moment for moment in moments if self.is_open(moment) is not state), None)
-
-    def _moments(self, now: float) -> set[float]:
-        """Return when windows begin and end, and when clocks are set, in the days around."""
-        zone = zone_of(self.zone)
-        today = datetime.datetime.fromtimestamp(now, zone).date()
-        found: set[float] = set()
-        for ahead in range(-1, _HORIZON_DAYS + 1):
-            day = today + datetime.timedelta(days=ahead)
-            for window in self.windows:
-                for clock in (window.begin, window.end):
-                    local = datetime.datetime.combine(day, _time(clock), zone)
-                    found.update(local.replace(fold=fold).timestamp() for fold in (0, 1))
-            change = _clocks_set(datetime.datetime.combine(day, datetime.time(), zone).timestamp(), zone)
-            if change is not None:
-                found.add(change)
-        return found
+        return _next_change(self, now)
 
 
 def parse_weekly(text: str) -> Weekly | None:
@@ -113,6 +95,31 @@ def zone_of(name: str) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise InputError(f"there is no time zone {name[:60]!r}; expected one like Europe/Berlin or UTC") from None
+
+
+@lru_cache(maxsize=1024)
+def _next_change(weekly: Weekly, now: float) -> float | None:
+    """Remembered, because one moment is judged for thousands of devices."""
+    state = weekly.is_open(now)
+    moments = sorted({moment for moment in _moments(weekly, now) if moment > now})
+    return next((moment for moment in moments if weekly.is_open(moment) is not state), None)
+
+
+def _moments(weekly: Weekly, now: float) -> set[float]:
+    """Return when windows begin and end, and when clocks are set, in the days around."""
+    zone = zone_of(weekly.zone)
+    today = datetime.datetime.fromtimestamp(now, zone).date()
+    found: set[float] = set()
+    for ahead in range(-1, _HORIZON_DAYS + 1):
+        day = today + datetime.timedelta(days=ahead)
+        for window in weekly.windows:
+            for clock in (window.begin, window.end):
+                local = datetime.datetime.combine(day, _time(clock), zone)
+                found.update(local.replace(fold=fold).timestamp() for fold in (0, 1))
+        change = _clocks_set(datetime.datetime.combine(day, datetime.time(), zone).timestamp(), zone)
+        if change is not None:
+            found.add(change)
+    return found
 
 
 def _holds(window: Window, wall: datetime.datetime) -> bool:

@@ -14,7 +14,7 @@ from gm_server import __version__
 from gm_server.access.actors import SYSTEM
 from gm_server.audit.checkpoints import last_checkpoint, make_checkpoint, missing_behind
 from gm_server.audit.events import Event
-from gm_server.audit.log import Subject, record
+from gm_server.audit.log import Result, Subject, record
 from gm_server.audit.reading import head
 from gm_server.database.store import Store
 from gm_server.exceptions import DatabaseError
@@ -59,7 +59,7 @@ class AuditKeeper:
 
 def _start(session: Session, identity: Identity, now: float) -> str:
     missing = missing_behind(session)
-    result = "failed" if missing else "done"
+    result: Result = "failed" if missing else "done"
     record(session, SYSTEM, Event.SERVER_STARTED, Subject(), now, result, version=__version__, audit=missing or "whole")
     make_checkpoint(session, identity, now)
     return missing

@@ -255,8 +255,8 @@ class Control:
     async def list_appliances(self, peer: UserPeer, request: ListAppliances) -> None:
         """Answer with a page."""
         facts = await self._store.read(load_facts, [peer.user_id])
-        now = self._clock()
-        peer.channel.send(page(facts, peer.user_id, self._peers, request.after, request.request_id, now))
+        live, now = self._sessions.live, self._clock()
+        peer.channel.send(page(facts, peer.user_id, self._peers, live, request.after, request.request_id, now))
 
     async def connect(self, peer: UserPeer, request: Connect) -> None:
         """Open a session."""

@@ -91,7 +91,7 @@ class Sessions:
         now = self._clock()
         facts = await self._store.read(load_facts, [user.user_id], [request.appliance_id])
         appliance = facts.appliances.get(request.appliance_id)
-        if appliance is None or appliance.certificate is None or user.certificate_sha256 not in facts.user_certificates:
+        if appliance is None or appliance.certificate is None or not facts.knows(user.certificate_sha256, now):
             raise Refused("not-granted", _NOT_GRANTED)
         rights = facts.rights(user.user_id, appliance, now, request.device_ids)
         if not rights.devices:

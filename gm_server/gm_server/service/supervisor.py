@@ -18,7 +18,6 @@ from gatelink.exceptions import GatelinkError
 from gatelink.identity import certificate_sha256
 from gm_server.access.facts import Facts, load_facts
 from gm_server.access.live import Session
-from gm_server.access.rights import decide
 from gm_server.appliances.registry import active_certificates
 from gm_server.database.store import Store
 
@@ -67,20 +66,24 @@ class Supervisor:
         for session in self._sessions.live:
             if session.user_id in users and session.appliance_id in appliances:
                 next_at = min(next_at, self._judge(session, facts, now))
-        self._next_at = next_at
         for appliance in self._peers.appliances():
             if active.get(appliance.appliance_id) != appliance.certificate_sha256:
                 appliance.channel.refuse("unknown-certificate", "this appliance was removed, revoked or enrolled anew")
         for user in self._peers.users():
-            if user.user_id in users and user.certificate_sha256 not in facts.user_certificates:
-                user.channel.refuse("login", "this account cannot log in any more")
+            if user.user_id not in users:
+                continue
+            if facts.knows(user.certificate_sha256, now):
+                next_at = min(next_at, facts.user_certificates[user.certificate_sha256])
+            else:
+                user.channel.refuse("login", "this account cannot log in any more, or only with a new certificate")
+        self._next_at = next_at
 
     def _judge(self, session: Session, facts: Facts, now: float) -> float:
         """Do what follows for one session; return when it is to be judged again at the latest."""
         appliance = facts.appliances.get(session.appliance_id)
         end = self._sessions.end
-        if session.user_certificate_sha256 not in facts.user_certificates:
-            end(session.session_id, "user-disabled", "the user was disabled, or the certificate revoked")
+        if not facts.knows(session.user_certificate_sha256, now):
+            end(session.session_id, "user-disabled", "the user was disabled, or the certificate revoked or over")
         elif (
             appliance is None
             or appliance.certificate is None
@@ -88,12 +91,13 @@ class Supervisor:
         ):
             end(session.session_id, "appliance-removed", "the appliance was removed, revoked or enrolled anew")
         else:
-            rights = decide(facts.grants.get(session.user_id, ()), appliance, now, session.device_ids)
+            rights = facts.rights(session.user_id, appliance, now, session.device_ids)
             if not rights.devices or session.mode not in rights.modes:
                 end(session.session_id, "grant-ended", "what allowed this session has ended")
             else:
                 self._sessions.change(session, rights)
-                return math.inf if rights.changes_at is None else rights.changes_at
+                ends = facts.user_certificates[session.user_certificate_sha256]
+                return min(ends, math.inf if rights.changes_at is None else rights.changes_at)
         return math.inf
 
     def _be_blind(self, error: Exception) -> None:
