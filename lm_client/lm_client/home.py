@@ -4,6 +4,7 @@ identity.p12            certificate and key, under the user's password
 profile.json            the GateManager's addresses and pin, the user's name; written last, its absence means
                         "nobody enrolled here yet"
 known_appliances.json   the SiteManagers' keys
+alarms.json             foreign certificates met in the GateManager's place, until it was told
 config.toml             the user's own settings (may be absent)
 pending-*.pem           a key whose certificate has not come yet, under the password
 agent.log               what the agent did
@@ -39,6 +40,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """As the GateManager told them last."""
     pin_certificate: bytes = b""
     pin_how: Literal["proof", "fingerprint", "first-use", "succession"] = "first-use"
+    method: Literal["certificate", "password"] = "certificate"
+    """``password``: there is no certificate file; each login brings a certificate for some hours."""
 
 
 class Home:
@@ -74,6 +77,11 @@ class Home:
     def known_path(self) -> Path:
         """The SiteManagers' keys."""
         return self.path / "known_appliances.json"
+
+    @property
+    def alarms_path(self) -> Path:
+        """What the GateManager is still to be told."""
+        return self.path / "alarms.json"
 
     @property
     def log_path(self) -> Path:
@@ -150,3 +158,20 @@ class Home:
 def _short_name(long: bytes) -> str:
     """Return a name that tells a few homes or invitations of one user apart; nothing is protected by it."""
     return f"{zlib.crc32(long):08x}"
+
+
+def be_user(home: Home, user: str, addresses: tuple[str, ...]) -> None:
+    """Keep who logs in with name and password alone. Raises InputError; then nothing changed."""
+    from gatelink.link.endpoints import check_address
+
+    if not user or not addresses:
+        raise InputError("a login without a certificate needs both --user and --gm")
+    for address in addresses:
+        check_address(address)
+    home.ensure()
+    if home.read(home.profile_path) is not None:
+        before = home.profile()
+        if (before.user, before.addresses, before.method) == (user, addresses, "password"):
+            return
+        raise InputError(f"{home.path} belongs to {before.user or 'a certificate'} already: use --home or --profile")
+    home.save_profile(Profile(user=user, addresses=addresses, method="password"))

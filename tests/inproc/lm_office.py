@@ -18,6 +18,7 @@ import msgspec
 from gatelink.channel import Channel
 from gatelink.identity import Identity
 from gatelink.link.leg import end_to_end
+from gatelink.link.login import Prompt
 from gatelink.messages import (
     RELAY_TO_GM,
     USER_TO_GM,
@@ -30,6 +31,7 @@ from gatelink.messages import (
     Done,
     EndSession,
     ListAppliances,
+    LoginChallenge,
     Message,
     Refusal,
     RelayJoined,
@@ -45,8 +47,9 @@ from gatelink.tunnel.pump import Pump, PumpEnd
 from gatelink.wire import ALPN_CONTROL, ALPN_RELAY
 from inproc.parties import ScriptedGm, party_identity
 from lm_client.agent.journal import Journal
+from lm_client.agent.login import refuse_to_answer
 from lm_client.agent.program import Agent
-from lm_client.cli.asking import ask
+from lm_client.asking import ask
 from lm_client.config import Config, LinkSettings, ServiceSettings, SessionSettings
 from lm_client.core.local import Answer, Failure, LoggedIn, Request
 from lm_client.home import Home, Profile
@@ -116,6 +119,8 @@ class OfficeGm:
         self.ends_first: EndSession | None = None
         """What the GM says when the legs are joined, before the SM says anything."""
         self.logins: list[UserLogin] = []
+        self.challenges: tuple[LoginChallenge, ...] = ()
+        self.answers: list[UserToGm] = []
         self.said: list[Message] = []
         self.far_ends: list[FarEnd] = []
         self.sessions: list[str] = []
@@ -173,6 +178,9 @@ class OfficeGm:
         if login.password != PASSWORD:
             await conversation.send(Refusal(code="login", text="the password is wrong"))
             return
+        for challenge in () if login.resume else self.challenges:
+            await conversation.send(challenge)
+            self.answers.append(await conversation.receive(USER_TO_GM))
         welcome = Welcome(
             gm_name="gm",
             peer_id="u1",
@@ -181,6 +189,7 @@ class OfficeGm:
             unix_time_s=2e9,
             keepalive_s=25.0,
             gm_addresses=("::1",),
+            resume=b"r" * 32 if self.challenges else b"",
         )
         closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         await conversation.send(welcome)
@@ -310,11 +319,15 @@ class Office:
             await self._work
 
     @contextlib.asynccontextmanager
-    async def logged_in(self, config: Config | None = None, password: str = PASSWORD) -> AsyncIterator[Agent]:
+    async def logged_in(
+        self, config: Config | None = None, password: str = PASSWORD, prompt: Prompt = refuse_to_answer
+    ) -> AsyncIterator[Agent]:
         """The agent, from a good login to its end."""
         agent = Agent(self.home, config or self.config, Journal(self.home.log_path), FakeTap, self.network.routes)
         profile = self.home.profile()
-        work = self._work = asyncio.ensure_future(agent.run(self.identity, profile, password, self.reports.append))
+        work = self._work = asyncio.ensure_future(
+            agent.run(self.identity, profile, password, self.reports.append, prompt)
+        )
         try:
             await self.until(lambda: bool(self.reports) or work.done(), "the report")
             if work.done():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatelink.exceptions import LinkError, Refused
-from gatelink.messages import Refusal
+from gatelink.messages import LoginAnswer, LoginChallenge, LoginResend, Refusal
 from gatelink.pins import make_statement
 from gatelink.tls_io import Conversation
 from gatelink.wire import ALPN_CONTROL, ALPN_HELLO
@@ -67,6 +67,64 @@ def test_login_names_both_certificates_when_the_pin_does_not_match(tmp_path: Pat
             await _fails(office, LinkError, text)
             assert gm.logins == []
             assert office.home.profile().pin_certificate == expected.certificate
+
+    asyncio.run(run())
+
+
+def test_gm_is_told_of_an_impostor_when_the_login_itself_met_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm):
+            genuine, gm.scripted.identity = gm.scripted.identity, gm_identity()
+            impostor = gm.scripted.pin
+            await _fails(office, LinkError, f"got serial {impostor.serial} ")
+            gm.scripted.identity = genuine
+            async with office.logged_in():
+                (alarm,) = gm.logins[0].pin_alarms
+                assert (alarm.serial, alarm.key_sha256) == (impostor.serial, impostor.key_sha256)
+                assert alarm.route.port == gm.scripted.endpoint.port
+                await office.until(lambda: not office.home.alarms_path.exists(), "the alarm to be told")
+            office.reports.clear()
+            async with office.logged_in():
+                assert gm.logins[1].pin_alarms == ()
+
+    asyncio.run(run())
+
+
+def _challenge(text: str, tries_left: int) -> LoginChallenge:
+    return LoginChallenge(kinds=("sms", "totp"), text=text, expires_s=60.0, resend_after_s=30.0, tries_left=tries_left)
+
+
+def test_person_is_asked_until_the_code_is_right_and_not_again_when_the_line_breaks(tmp_path: Path) -> None:
+    async def run() -> None:
+        words: list[LoginAnswer | LoginResend] = [
+            LoginResend(),
+            LoginAnswer(kind="sms", code="000000"),
+            LoginAnswer(kind="totp", code="123456"),
+        ]
+        asked: list[str] = []
+
+        async def prompt(challenge: LoginChallenge) -> LoginAnswer | LoginResend:
+            asked.append(challenge.text)
+            return words[len(asked) - 1]
+
+        async with office_and_gm(tmp_path) as (office, gm):
+            gm.challenges = (_challenge("sent", 3), _challenge("sent again", 3), _challenge("wrong", 2))
+            async with office.logged_in(prompt=prompt):
+                assert asked == ["sent", "sent again", "wrong"]
+                assert gm.answers == words
+                gm.hang_up()
+                await gm.until(lambda: len(gm.logins) == 2, "the next login")
+                assert gm.logins[1].resume == b"r" * 32
+                assert len(asked) == 3
+
+    asyncio.run(run())
+
+
+def test_login_fails_when_a_code_is_asked_for_and_nobody_is_there(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm):
+            gm.challenges = (_challenge("a code was sent to +49 ...77", 3),)
+            await _fails(office, LinkError, r"asks for a code, and nobody is there .* sent to \+49 \.\.\.77")
 
     asyncio.run(run())
 

@@ -103,6 +103,11 @@ class Keeper(Generic[M]):
         """The way in use, while there is a connection."""
         return self._login.way if self._login else None
 
+    @property
+    def alarms(self) -> tuple[PinAlarm, ...]:
+        """Whom we met in between and the GM was not told of yet."""
+        return tuple(self._alarms.values())
+
     def send(self, message: Message) -> bool:
         """Send a message; False if there is no connection."""
         if self._login is None or not self._login.channel.is_open:

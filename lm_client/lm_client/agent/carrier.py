@@ -11,6 +11,8 @@ from gatelink.exceptions import LinkError
 from gatelink.tunnel.pump import Counters, Pump, PumpEnd, PumpHooks, PumpSettings, TapLike
 
 UP_TIMEOUT_S: Final = 15.0
+_REFUSALS: Final = ("ALERT", "Connection reset", "closed without an End")
+"""How it looks when the far end of TLS 1.3 does not like our certificate: our handshake was done before it looked."""
 R = TypeVar("R")
 
 
@@ -37,6 +39,8 @@ class Carrier:
         if not self._up.done():
             why = self.ended.result().detail if self.ended.done() else f"nothing came within {UP_TIMEOUT_S:.0f} s"
             await self.stop("no hello")
+            if any(word in why for word in _REFUSALS):
+                why = f"it seems to refuse this PC's certificate ({why})"
             raise LinkError(f"the SiteManager did not begin the tunnel: {why}")
 
     def break_off(self, text: str) -> None:

@@ -15,6 +15,7 @@ from gatelink.identity import Identity
 from gatelink.link.endpoints import Endpoint, Proxy, check_address, endpoints
 from gatelink.link.keeper import Keeper, KeeperSettings
 from gatelink.link.leg import open_leg
+from gatelink.link.login import Prompt
 from gatelink.messages import (
     GM_TO_USER,
     ApplianceList,
@@ -37,6 +38,7 @@ from lm_client.config import Config
 from lm_client.core.refusals import is_final_login
 from lm_client.home import Home, Profile
 
+from .alarms import AlarmBook
 from .journal import Journal
 
 SOFTWARE: Final = f"lm {__version__}"
@@ -71,6 +73,8 @@ class GateManager:
         password: str,
         journal: Journal,
         listener: Listener,
+        alarms: AlarmBook,
+        prompt: Prompt | None = None,
     ) -> None:
         link = config.link
         settings = KeeperSettings(link.stagger_s, link.probe_s, link.backoff_first_s, link.backoff_longest_s)
@@ -85,7 +89,10 @@ class GateManager:
         self._password = password
         self._journal = journal
         self._listener = listener
-        self._keeper: Keeper[GmToUser] = Keeper(self, pin, identity, GM_TO_USER, settings)
+        self._alarms = alarms
+        self._resume = b""
+        """The GateManager's word that the second factor was given: for reconnecting."""
+        self._keeper: Keeper[GmToUser] = Keeper(self, pin, identity, GM_TO_USER, settings, prompt)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[asyncio.Future[Any], Callable[[Any], None] | None]] = {}
         self._is_connected = asyncio.Event()
@@ -119,6 +126,7 @@ class GateManager:
                 return keeping.result()
             raise Refused("replaced", "another LinkManager logs in with the same certificate: use one for each PC")
         finally:
+            self._alarms.keep(self._keeper.alarms)
             keeping.cancel()
             await asyncio.wait({keeping})
 
@@ -206,7 +214,13 @@ class GateManager:
 
     def login(self, way: Endpoint, alarms: tuple[PinAlarm, ...]) -> Message:
         """Return the first message of a connection."""
-        return UserLogin(software=SOFTWARE, route=way.route, password=self._password, pin_alarms=alarms)
+        return UserLogin(
+            software=SOFTWARE,
+            route=way.route,
+            password=self._password,
+            pin_alarms=self._alarms.with_those_of(alarms),
+            resume=self._resume,
+        )
 
     def pin_changed(self, pin: Pin) -> None:
         """Keep the pin of a proven successor."""
@@ -218,6 +232,8 @@ class GateManager:
         self._fail_waiting("the connection to the GateManager was replaced: try again")
         self._journal.note(f"logged in to {welcome.gm_name} as {welcome.name} by {way}")
         self.welcome = welcome
+        self._resume = welcome.resume
+        self._alarms.told()
         self.since = time.time()
         self._is_connected.set()
         learnt = tuple(address for address in welcome.gm_addresses if _is_usable(address))
@@ -244,6 +260,7 @@ class GateManager:
     def lost(self, reason: str, retry_s: float) -> None:
         """There is no connection."""
         self._is_connected.clear()
+        self._alarms.keep(self._keeper.alarms)
         self.trouble = reason
         self.since = time.time()
         self._fail_waiting(reason)

@@ -13,15 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-import msgspec
-
-from gatelink.exceptions import GatelinkError, LinkError, Refused
+from gatelink.exceptions import GatelinkError, Refused
 from gatelink.identity import Identity, from_pkcs12
-from gatelink.link.contact import ask_hello
-from gatelink.link.dial import race
-from gatelink.link.endpoints import Endpoint, Proxy
+from gatelink.link.login import Prompt
 from gatelink.messages import Welcome
-from gatelink.pins import Pin
 from lm_client.config import Config, load
 from lm_client.core.local import (
     Answer,
@@ -37,7 +32,6 @@ from lm_client.core.local import (
     Request,
     Status,
     TrustKey,
-    frame,
 )
 from lm_client.exceptions import AgentError
 from lm_client.home import Home, Profile
@@ -45,12 +39,15 @@ from lm_client.host.linux import routes_of_this_pc
 
 from .adapter import TakeTap
 from .addresses import AddressBook, ReadRoutes
+from .alarms import AlarmBook
 from .door import Door, Lock
-from .gatemanager import GateManager, ways_of
+from .gatemanager import GateManager
 from .journal import Journal
 from .keys import KeyBook
+from .login import identity_by_password, pin_of, refuse_to_answer
 from .resolver import Resolver
 from .sessions import Sessions
+from .starter import Starter
 from .surroundings import Surroundings
 from .views import pin_view
 
@@ -83,11 +80,25 @@ class Agent:
         """End everything soon."""
         self._logout.set()
 
-    async def run(self, identity: Identity, profile: Profile, password: str, report: Report) -> None:
-        """Log in, report, serve until ``leave`` or a final refusal. Raises GatelinkError if the login fails."""
-        pin, locked_now = await self._pin(profile)
-        profile = self._home.profile()
-        gm = GateManager(self._home, profile, self._config, pin, identity, password, self.journal, self._sessions)
+    async def run(
+        self,
+        identity: Identity | None,
+        profile: Profile,
+        password: str,
+        report: Report,
+        prompt: Prompt = refuse_to_answer,
+    ) -> None:
+        """Log in, report, serve until ``leave`` or a final refusal. Raises GatelinkError if the login fails.
+
+        Without an identity it comes of name and password. ``prompt`` asks the person for a second factor.
+        """
+        home, config, journal = self._home, self._config, self.journal
+        alarms = AlarmBook(home)
+        pin, locked_now = await pin_of(home, profile, config, journal)
+        if identity is None:
+            identity, pin = await identity_by_password(home, profile, config, pin, password, prompt, alarms)
+        profile = home.profile()
+        gm = GateManager(home, profile, config, pin, identity, password, journal, self._sessions, alarms, prompt)
         self._gm = gm
         path = Path(self._config.service.socket)
         book = AddressBook(self._read_routes)
@@ -137,17 +148,6 @@ class Agent:
         with contextlib.suppress(GatelinkError):
             await self._sessions.list_appliances()
 
-    async def _pin(self, profile: Profile) -> tuple[Pin, bool]:
-        """Return the pin, and whether it was taken on trust just now: it is kept before anything secret is sent."""
-        if profile.pin_certificate:
-            return Pin(profile.pin_certificate, profile.pin_how), False
-        link = self._config.link
-        proxies = tuple(Proxy(proxy.host, proxy.port, proxy.username, proxy.password) for proxy in link.proxies)
-        met, way = await race(ways_of(profile, link.ports, proxies), _meet, link.stagger_s)
-        self._home.save_profile(msgspec.structs.replace(profile, pin_certificate=met.pin.certificate))
-        self.journal.note(f"first contact by {way}: locked to {met.pin.describe()}")
-        return met.pin, True
-
     async def _handle(self, request: Request) -> Answer:
         sessions = self._sessions
         match request:
@@ -188,7 +188,9 @@ class Agent:
         )
 
 
-def run(home: Home, password: str, report: Report, echo: TextIO | None = None) -> int:
+def run(
+    home: Home, password: str, report: Report, echo: TextIO | None = None, prompt: Prompt = refuse_to_answer
+) -> int:
     """Be the agent until it is over; return the exit status. Failures before the login are reported, not raised."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # key and password must not end up in a core file
     try:
@@ -200,8 +202,10 @@ def run(home: Home, password: str, report: Report, echo: TextIO | None = None) -
         return 2
     journal = Journal(home.log_path, echo)
     try:
-        identity = from_pkcs12(home.read(home.identity_path) or b"", password)
-        asyncio.run(_run(Agent(home, config, journal), identity, profile, password, report))
+        identity = None
+        if profile.method == "certificate":
+            identity = from_pkcs12(home.read(home.identity_path) or b"", password)
+        asyncio.run(_run(Agent(home, config, journal), identity, profile, password, report, prompt))
     except GatelinkError as error:
         journal.note(f"ended: {error}")
         report(Failure(kind="failed", text=str(error)))
@@ -218,27 +222,13 @@ def run(home: Home, password: str, report: Report, echo: TextIO | None = None) -
         lock.release()
 
 
-async def _run(agent: Agent, identity: Identity, profile: Profile, password: str, report: Report) -> None:
+async def _run(
+    agent: Agent, identity: Identity | None, profile: Profile, password: str, report: Report, prompt: Prompt
+) -> None:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, agent.leave)
-    await agent.run(identity, profile, password, report)
-
-
-class _Met(msgspec.Struct, frozen=True):
-    """Who answered the first contact."""
-
-    pin: Pin
-
-    def close(self) -> None:
-        """Nothing is open any more; here so that ``race`` can hold it."""
-
-
-async def _meet(way: Endpoint) -> _Met:
-    hello, certificate = await ask_hello(way)
-    if hello is None:
-        raise LinkError(f"{way} answers, but not as a GateManager")
-    return _Met(Pin(certificate, "first-use"))
+    await agent.run(identity, profile, password, report, prompt)
 
 
 def _result_of(keeping: asyncio.Task[None], gm: GateManager) -> Welcome:
@@ -252,19 +242,10 @@ def _result_of(keeping: asyncio.Task[None], gm: GateManager) -> Welcome:
 
 
 def main() -> int:
-    """Entry of the background process: the password comes on standard input, the report goes to standard output."""
-    password = sys.stdin.buffer.read().decode()
-    output = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-
-    def report(word: LoggedIn | Failure) -> None:
-        nonlocal output
-        if output >= 0:
-            with contextlib.suppress(OSError):
-                os.write(output, frame(word))
-            os.close(output)
-            output = -1
-
-    return run(Home(Path(sys.argv[1])), password, report)
+    """Entry of the background process: what is said to whoever started it goes over its standard input, a socket."""
+    starter = Starter()
+    try:
+        password = starter.password()
+    except (AgentError, OSError):
+        return 1
+    return run(Home(Path(sys.argv[1])), password, starter.report, prompt=starter.prompt)

@@ -165,7 +165,12 @@ class Session:
             raise ServiceError("the service with rights took the adapter away: start it again")
         self.wiring.drain()
         self._carrier = Carrier(tap, tls, around.settings.keepalive_s)
-        await self._carrier.wait_up()
+        try:
+            await self._carrier.wait_up()
+        except LinkError:
+            # An SM that refuses us does so behind the handshake: here a connection breaks, the GM is told why.
+            await asyncio.wait({self._over}, timeout=_OWN_REASON_S)
+            raise
         around.keys.remember(self.appliance_id, self.name, presented)
         self._key_sha256 = presented
         self.state, self._detail = "up", ""

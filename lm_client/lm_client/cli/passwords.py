@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,17 @@ def own_password(file: str | None, from_stdin: bool) -> str:
     if not password:
         raise InputError("the password is empty")
     return password
+
+
+def ask_for_code(kinds: Sequence[str]) -> str:
+    """Return what the person typed; empty asks for another message."""
+    if not sys.stdin.isatty():
+        raise InputError(f"the GateManager asks for a code ({', '.join(kinds)}): use --code")
+    also = f"; for {' or '.join(kinds[1:])} write that word before it" if len(kinds) > 1 else ""
+    again = ", Enter alone sends it again" if "sms" in kinds else ""
+    prompt = f"Code ({kinds[0]}{also}{again}): "
+    typed: str = click.prompt(prompt, prompt_suffix="", default="", show_default=False, err=True)
+    return typed.strip()
 
 
 def _ask(prompt: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gatelink.exceptions import InputError
+from lm_client.asking import ask
 from lm_client.core.local import (
     Appliances,
     ConnectedTo,
@@ -16,7 +17,6 @@ from lm_client.core.local import (
 from lm_client.core.names import path_of
 from lm_client.home import Home
 
-from .asking import ask
 from .showing import show_devices, show_json
 
 _MAX_REASON_CHARACTERS = 512

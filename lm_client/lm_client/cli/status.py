@@ -6,11 +6,11 @@ import time
 
 import click
 
+from lm_client.asking import ask
 from lm_client.core.local import GetStatus, SessionView, Status
 from lm_client.core.names import path_of
 from lm_client.home import Home
 
-from .asking import ask
 from .showing import show_devices, show_json
 
 _WATCH_S = 1.0

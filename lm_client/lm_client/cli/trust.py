@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from gatelink.exceptions import InputError
+from lm_client.asking import ask
 from lm_client.core.local import Done, GetKeys, Keys, TrustKey
 from lm_client.home import Home
-
-from .asking import ask
 
 
 @click.command("trust")

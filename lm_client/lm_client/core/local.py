@@ -155,6 +155,34 @@ class Logout(_Word, frozen=True):
     """Ends the agent and all it has."""
 
 
+# To an agent that has just been started, over the socket that is its standard input
+
+
+class Begin(_Word, frozen=True):
+    """Who starts the agent says the password."""
+
+    password: str
+
+    def __repr__(self) -> str:
+        """Never shows the password."""
+        return "Begin(...)"
+
+
+class GiveCode(_Word, frozen=True):
+    """The second factor, as the person typed it."""
+
+    kind: str
+    code: str
+
+    def __repr__(self) -> str:
+        """Never shows the code."""
+        return f"GiveCode({self.kind})"
+
+
+class SendAgain(_Word, frozen=True):
+    """Asks for another SMS."""
+
+
 # Answers
 
 
@@ -167,6 +195,17 @@ class Failure(_Word, frozen=True):
 
 class Done(_Word, frozen=True):
     """Done; there is nothing to tell."""
+
+
+class Challenge(_Word, frozen=True):
+    """A second factor is asked for; followed by GiveCode or SendAgain."""
+
+    kinds: tuple[str, ...]
+    """Any of them will do: ``sms``, ``totp``, ``recovery``."""
+    text: str
+    expires_s: float
+    resend_after_s: float
+    tries_left: int
 
 
 class LoggedIn(_Word, frozen=True):
@@ -230,11 +269,14 @@ class Keys(_Word, frozen=True):
 
 
 Request: TypeAlias = GetStatus | GetAppliances | ConnectTo | DisconnectFrom | GetKeys | TrustKey | Logout
-Answer: TypeAlias = Failure | Done | LoggedIn | Status | Appliances | ConnectedTo | Disconnected | Keys
+Beginning: TypeAlias = Begin | GiveCode | SendAgain
+Answer: TypeAlias = Failure | Done | Challenge | LoggedIn | Status | Appliances | ConnectedTo | Disconnected | Keys
 
 _requests: Final[msgspec.msgpack.Decoder[Request]] = msgspec.msgpack.Decoder(Request)
 _answers: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)
+_beginnings: Final[msgspec.msgpack.Decoder[Beginning]] = msgspec.msgpack.Decoder(Beginning)
 decode_request: Final = _requests.decode
+decode_beginning: Final = _beginnings.decode
 decode_answer: Final = _answers.decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 
