@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,7 +22,7 @@ import gm_server
 from gm_server.access.history import close_open_rows
 from gm_server.database import tables
 from gm_server.database.engine import Database
-from gm_server.database.revisions import KNOWN, check_is_newest, current, upgrade
+from gm_server.database.revisions import KNOWN, check_is_newest, current, migrate, upgrade
 from gm_server.database.store import Store
 from gm_server.exceptions import DatabaseError
 
@@ -44,10 +45,34 @@ def _plant(session: Session) -> None:
     session.flush()
 
 
-def test_migrations_make_exactly_the_tables(database: Database) -> None:
-    with database.connection() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+def _form(connection: Connection) -> dict[str, list[str]]:
+    """Return what SQLite knows of every table and index, in whatever order its parts were written."""
+    query = text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'")
+    return {name: sorted(_parts(re.sub(r'["\s]', "", sql))) for name, sql in connection.execute(query)}
+
+
+def _parts(statement: str) -> list[str]:
+    """Split ``CREATETABLEx(a,b(c,d))`` at the commas of its outermost brackets."""
+    parts, depth = [""], 0
+    for character in statement:
+        depth += (character == "(") - (character == ")")
+        if (character, depth) in {(",", 1), ("(", 1), (")", 0)}:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def test_migrations_make_exactly_the_tables(database: Database, tmp_path: Path) -> None:
+    migrated = Database(tmp_path / "old.sqlite3", create=True)
+    with migrated.migration() as connection:
+        migrate(connection)
+    with migrated.connection() as old, database.connection() as new:
+        context = MigrationContext.configure(old, opts={"compare_type": True})
         assert compare_metadata(context, tables.Base.metadata) == []
+        assert _form(old) == _form(new)
+    assert current(migrated) == current(database) == KNOWN[-1]
+    migrated.close()
 
 
 def test_every_migration_is_known() -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from gm_server.exceptions import DatabaseError
 
 from .engine import Database
+from .tables import Base
 
 KNOWN: Final = ("0001", "0002")
 """Every revision under ``migrations/versions``, oldest first."""
@@ -32,21 +33,34 @@ def check_is_newest(database: Database) -> None:
 
 
 def upgrade(database: Database) -> bool:
-    """Run the migrations that are missing, in one transaction; return whether there were any."""
+    """Bring the database to the newest form, in one transaction; return whether there was something to do.
+
+    A new one is made in that form at once; an older one runs the migrations that it lacks.
+    """
     with database.migration() as connection:
         revision = _current(connection)
         _refuse_newer(revision)
         if revision == KNOWN[-1]:
             return False
-        # Slow to import, and needed once in a database's life.
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations").replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if revision is None and not inspect(connection).get_table_names():
+            Base.metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": KNOWN[-1]})
+            return True
+        migrate(connection)
     return True
+
+
+def migrate(connection: Connection) -> None:
+    """Run every migration that is missing."""
+    # Slow to import, and needed once in a database's life.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _current(connection: Connection) -> str | None:
