@@ -13,6 +13,7 @@ from . import __version__
 
 DEFAULT_STATE: Final = "/var/lib/gatelink-sm"
 DEFAULT_RUNTIME: Final = "/run/gatelink-sm"
+DEFAULT_PAGE_USER: Final = "gatelink-page"
 MAX_CLAIM_BYTES: Final = 16 * 1024
 
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .logs import report
 
     try:
-        if options.command not in (_run, _cleanup):
+        if options.command not in (_run, _cleanup, _page):
             from .host.owner import act_as_owner_of
 
             act_as_owner_of(options.state)
@@ -72,7 +73,30 @@ def _parser() -> argparse.ArgumentParser:
     enrol.set_defaults(command=_enrol)
 
     run = commands.add_parser("run", parents=[places], help="the daemon")
+    run.add_argument("--page-user", default=_page_user(), help="who runs sm page (or GATELINK_SM_PAGE_USER)")
+    run.add_argument(
+        "--provision-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIRECTORY",
+        help="where gatelink.toml may lie: a boot partition, a USB stick; may be given more than once",
+    )
     run.set_defaults(command=_run)
+
+    page = commands.add_parser("page", parents=[places], help="the set-up page, a process without rights")
+    page.add_argument("--user", default=_page_user(), help="as whom it goes on when root starts it")
+    page.add_argument("--interface", action="append", default=[], help="serve here; default: the machine side")
+    page.set_defaults(command=_page)
+
+    secret = commands.add_parser("secret", parents=[places], help="the secret for this unit's label")
+    secret.add_argument("--reset", action="store_true", help="forget the chosen password: the secret is good again")
+    secret.set_defaults(command=_secret)
+
+    init = commands.add_parser("init", parents=[places], help="the first configuration of a new unit, for its page")
+    init.add_argument("--dev-interface", required=True, help="the port on the machine's side")
+    init.add_argument("--dev-address", default="10.0.0.1/24", help="its address (default 10.0.0.1/24)")
+    init.set_defaults(command=_init)
 
     status = commands.add_parser("status", parents=[places], help="what the daemon does")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -170,12 +194,75 @@ def _run(options: argparse.Namespace) -> None:
     state = State(options.state)
     with state.exclusive(), Instance():
         _make_runtime(options.runtime)
-        daemon = Daemon(state, options.runtime, LinuxNetwork(options.runtime, report), report)
+        daemon = Daemon(
+            state,
+            options.runtime,
+            LinuxNetwork(options.runtime, report),
+            report,
+            page_user=options.page_user,
+            provision_from=tuple(options.provision_from),
+        )
         asyncio.new_event_loop().run_until_complete(daemon.run())
         # All is put away. What may be left is a thread that waits for a name server which does not answer: the
         # interpreter would wait with it, for minutes.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _page(options: argparse.Namespace) -> None:
+    import asyncio
+
+    from .logs import report
+    from .web.server import PageServer
+
+    async def serve() -> None:
+        await PageServer(options.runtime, options.interface, options.user, report).run()
+
+    asyncio.run(serve())
+
+
+def _secret(options: argparse.Namespace) -> None:
+    from .core.local import DoneAnswer
+    from .core.local_requests import SecretRequest
+    from .exceptions import DaemonError
+    from .host.page_certificate import fingerprint, page_certificate
+    from .host.page_secret import PageSecret
+    from .host.state import State
+    from .logs import report
+    from .services.local_client import ask
+
+    State(options.state).prepare()
+    secret = PageSecret(options.state)
+    if options.reset:
+        try:
+            ask(options.runtime, SecretRequest(), DoneAnswer)
+        except DaemonError:
+            secret.reset()
+        report("the password is forgotten: the secret on the label is good again")
+    sys.stdout.write(f"{secret.secret()}\n")
+    report(f"fingerprint of the page's certificate: {fingerprint(page_certificate(options.state))}")
+
+
+def _init(options: argparse.Namespace) -> None:
+    from .config import checked
+    from .host.config_store import FILE_NAME, save
+    from .host.page_secret import PageSecret
+    from .host.state import State
+    from .logs import report
+
+    State(options.state).prepare()
+    PageSecret(options.state).secret()
+    if (options.state / FILE_NAME).exists():
+        report("this unit has a configuration already; it is left as it is")
+        return
+    import ipaddress
+
+    values = {"dev_interfaces": [options.dev_interface], "dev_address": options.dev_address}
+    config = checked(values, "init")
+    network = ipaddress.IPv4Interface(options.dev_address).network
+    pool = {"enabled": True, "first": str(network[100]), "last": str(network[149])} if network.prefixlen <= 24 else {}
+    save(options.state, checked({**values, "dhcp": pool}, "init") if pool else config)
+    report(f"the set-up page will be at http://{options.dev_address.partition('/')[0]} on {options.dev_interface}")
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -270,6 +357,10 @@ def _cleanup(options: argparse.Namespace) -> None:
     with Instance():
         _make_runtime(options.runtime)
         LinuxNetwork(options.runtime, report).clean_up()
+
+
+def _page_user() -> str:
+    return os.environ.get("GATELINK_SM_PAGE_USER") or DEFAULT_PAGE_USER
 
 
 def _make_runtime(runtime: Path) -> None:

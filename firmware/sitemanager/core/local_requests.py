@@ -118,6 +118,26 @@ class TrialAnswer(LocalAnswer, frozen=True):
     """The GateManager was reached before the change, and is not yet with it."""
 
 
+class PortsRequest(LocalRequest, frozen=True):
+    """The unit's network ports."""
+
+
+class PortView(msgspec.Struct, frozen=True):
+    """One port: its IPv4 addresses with their prefixes; whether a cable is in; whether the way out leads by it."""
+
+    name: str
+    mac: str
+    carrier: bool
+    addresses: tuple[str, ...]
+    default: bool
+
+
+class PortsAnswer(LocalAnswer, frozen=True):
+    """By name."""
+
+    ports: tuple[PortView, ...]
+
+
 # The page
 
 

@@ -12,6 +12,7 @@ from sitemanager.core.status import Status
 from sitemanager.host import power
 from sitemanager.host.page_certificate import fingerprint, page_certificate
 from sitemanager.host.page_secret import PageSecret
+from sitemanager.host.ports import ports
 
 from .enrolment import SOFTWARE
 from .log import Log
@@ -40,6 +41,7 @@ class Counter:
         desk.register(ask.CancelEnrolmentRequest, self._cancel)
         desk.register(ask.ForgetRequest, self._forget)
         desk.register(ask.ConfigRequest, self._config)
+        desk.register(ask.PortsRequest, self._ports, deadline_s=30)
         desk.register(ask.TryConfigRequest, self._try_config, deadline_s=30)
         desk.register(ask.TryTomlRequest, self._try_toml, deadline_s=30)
         desk.register(ask.TrialRequest, self._trial)
@@ -103,6 +105,10 @@ class Counter:
         del request, caller
         config = self._around.configuration.config
         return ask.ConfigAnswer(values=shown(config), toml=to_toml(config, hide_passwords=True))
+
+    async def _ports(self, request: ask.PortsRequest, caller: Caller) -> ask.PortsAnswer:
+        del request, caller
+        return ask.PortsAnswer(ports=await asyncio.to_thread(ports))
 
     async def _try_config(self, request: ask.TryConfigRequest, caller: Caller) -> ask.TrialAnswer:
         self._around.record("configuration", f"a change of {', '.join(request.values)[:300]} is tried by {caller.name}")

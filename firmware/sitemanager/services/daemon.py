@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gatelink.link.keeper import KeeperSettings
 from sitemanager.core.clock import GmClock
@@ -39,8 +39,6 @@ from .sessions import Sessions, SessionSettings
 from .setup import Setup
 from .watch import Watch
 
-PAGE_USER: Final = "gatelink-page"
-
 
 class Daemon:
     """One run. ``report`` takes one line for each event; ``page_user`` is who runs ``sm page``."""
@@ -53,7 +51,7 @@ class Daemon:
         report: Callable[[str], None],
         keeper_settings: KeeperSettings | None = None,
         *,
-        page_user: str = PAGE_USER,
+        page_user: str = "gatelink-page",
         trial_s: float = TRIAL_S,
         provision_from: tuple[Path, ...] = (),
     ) -> None:

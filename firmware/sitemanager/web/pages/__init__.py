@@ -1,0 +1,20 @@
+"""The pages: what is asked of the daemon for each, and what is sent on to it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import access, backup, entrance, gatemanager, network, overview, service, trial, wizard
+
+ROUTES: Final = (
+    *entrance.ROUTES,
+    *overview.ROUTES,
+    *wizard.ROUTES,
+    *network.ROUTES,
+    *gatemanager.ROUTES,
+    *access.ROUTES,
+    *backup.ROUTES,
+    *service.ROUTES,
+    *trial.ROUTES,
+)
+"""Path, methods, page."""

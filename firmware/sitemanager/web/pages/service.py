@@ -1,0 +1,77 @@
+"""Log, restart, and the pages of parts that may not be there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import JSONResponse, Response
+
+from sitemanager.core.local import DoneAnswer
+from sitemanager.core.local_requests import LogAnswer, LogRequest, RestartRequest, StatusRequest
+from sitemanager.core.status import Status
+from sitemanager.web.shown import clock
+from sitemanager.web.visit import Visit
+
+
+async def log(visit: Visit) -> Response:
+    """The last lines."""
+    answer = await visit.ask(LogRequest(), LogAnswer)
+    return await visit.page("log.html", lines=answer.lines)
+
+
+async def log_lines(visit: Visit) -> Response:
+    """Lines that came since."""
+    after = visit.request.query_params.get("after", "0")
+    number = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else 0
+    answer = await visit.ask(LogRequest(after=number), LogAnswer)
+    return JSONResponse([{"number": line.number, "at": clock(line.at), "text": line.text} for line in answer.lines])
+
+
+async def log_file(visit: Visit) -> Response:
+    """The lines as a file."""
+    answer = await visit.ask(LogRequest(), LogAnswer)
+    text = "".join(f"{clock(line.at)} {line.text}\n" for line in answer.lines)
+    name = 'attachment; filename="gatelink-log.txt"'
+    return Response(text, media_type="text/plain; charset=utf-8", headers={"content-disposition": name})
+
+
+async def restart(visit: Visit) -> Response:
+    """Restart the program or the unit."""
+    if visit.request.method == "POST":
+        form = await visit.read()
+        whole = form.text("what") == "unit"
+        answer = await visit.ask(RestartRequest(whole_unit=whole), DoneAnswer)
+        return visit.plain("restarting.html", text=answer.text)
+    return await visit.page("restart.html", now=await visit.ask(StatusRequest(), Status))
+
+
+async def firmware(visit: Visit) -> Response:
+    """The version that runs."""
+    return await visit.page("firmware.html", now=await visit.ask(StatusRequest(), Status))
+
+
+async def devices(visit: Visit) -> Response:
+    """The devices as the GateManager told them."""
+    return await visit.page("devices.html", now=await visit.ask(StatusRequest(), Status))
+
+
+async def serial(visit: Visit) -> Response:
+    """The serial ports."""
+    return await visit.page("serial.html", now=await visit.ask(StatusRequest(), Status))
+
+
+async def diagnosis(visit: Visit) -> Response:
+    """What is wrong, and what to do."""
+    return await visit.page("diagnosis.html", now=await visit.ask(StatusRequest(), Status))
+
+
+ROUTES: Final = (
+    ("/log", ["GET"], log),
+    ("/log/lines", ["GET"], log_lines),
+    ("/log/gatelink-log.txt", ["GET"], log_file),
+    ("/restart", ["GET", "POST"], restart),
+    ("/firmware", ["GET"], firmware),
+    ("/devices", ["GET"], devices),
+    ("/serial", ["GET"], serial),
+    ("/diagnosis", ["GET"], diagnosis),
+)
