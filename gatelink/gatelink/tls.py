@@ -2,7 +2,7 @@
 
 Which certificate that is was learnt before: the pinned one of the GateManager, or the other end's as the GateManager
 told it. It is loaded as the only trust anchor, so that OpenSSL refuses any other during the handshake, before a client
-certificate or a byte of ours is sent. Dates are not judged (``_NO_CHECK_TIME``): a gateway may have no clock, and the
+certificate or a byte of ours is sent. Dates are not judged (``NO_CHECK_TIME``): a gateway may have no clock, and the
 exact certificate is stronger than its dates. See docs/decisions/0003-pinned-certificate-as-trust-anchor.md.
 """
 
@@ -17,8 +17,8 @@ from .identity import Identity, to_pem
 from .pins import Pin
 from .wire import ALPN_TUNNEL
 
-_NO_CHECK_TIME: Final = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL; the ssl module has no name for it."""
+NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAGNO_CHECK_TIME of OpenSSL; the ssl module has no name for it."""
 
 
 def first_contact_context(protocol: str) -> ssl.SSLContext:
@@ -101,6 +101,6 @@ def _server_context(protocols: Sequence[str]) -> ssl.SSLContext:
 def _only_trust(context: ssl.SSLContext, certificate: bytes) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(NO_CHECK_TIME)
     context.load_verify_locations(cadata=certificate)
     return context

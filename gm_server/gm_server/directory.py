@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime
 import fcntl
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -101,7 +102,9 @@ class DataDirectory:
         self.path.chmod(0o700)
         self._make_identity("appliance.pem", settings.name, now, APPLIANCE_LIFETIME_DAYS)
         self._make_identity("device_ca.pem", f"{settings.name} devices", now, AUTHORITY_LIFETIME_DAYS, ca=True)
-        self._make_identity("user_ca.pem", f"{settings.name} users", now, AUTHORITY_LIFETIME_DAYS, ca=True)
+        # Browsers choose a certificate by its authority's name: no two GateManagers may have the same.
+        users = f"{settings.name} users {secrets.token_hex(4)}"
+        self._make_identity("user_ca.pem", users, now, AUTHORITY_LIFETIME_DAYS, ca=True)
         self._make_identity("web.pem", settings.addresses[0], now, WEB_LIFETIME_DAYS)
 
     def finish(self, settings: Config) -> None:

@@ -43,6 +43,9 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        # What the browser proved with its TLS handshake, for ``request.state.client_certificate``; mostly nothing.
+        self.app_state["client_certificate"] = (tls.getpeercert(binary_form=True) if tls is not None else None) or b""
         self._browsers.made(self._place, self)
         self._set_deadline(IDLE_S)
 
