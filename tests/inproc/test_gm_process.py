@@ -209,7 +209,7 @@ def test_commands_see_and_change_what_runs(tmp_path: Path, capsys: pytest.Captur
             assert await session.is_cut()
             assert (await user.hear_kind(messages.EndSession)).code == "ended-by-administrator"
             session.close()
-            assert await asyncio.to_thread(run, ["--data", str(gm.directory.path), "sessions", "end", "ses-0"]) == 1
+            assert await asyncio.to_thread(run, ["--data", str(gm.directory.path), "sessions", "end", "ses-0"]) == 2
             gm.write(disable_user, "ada", gm.clock())
             assert (await user.hear_kind(messages.Refusal)).code == "login"
             await ask("certificate", "renew", "--yes")

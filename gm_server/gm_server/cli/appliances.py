@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import click
+from collections.abc import Iterator
 
-from gatelink.identity import fingerprint_text, key_sha256, serial_text
-from gm_server.appliances.devices import describe_ports, list_devices
-from gm_server.appliances.registry import (
-    get_appliance,
-    list_appliances,
-    path_of,
-    remove_appliance,
-    rename_appliance,
-    revoke_appliance,
-)
-from gm_server.appliances.waiting import adopt, list_waiting
+import click
+from sqlalchemy.orm import Session
+
+from gm_server.acts import appliances as acts
+from gm_server.acts import claims as claim_acts
+from gm_server.acts.appliances import ApplianceChange
+from gm_server.acts.devices import DeviceView, check_service, list_devices
+from gm_server.appliances.devices import describe_ports
 from gm_server.local.messages import Appliances, AskAppliances, OnlineAppliance
 
 from .output import json_option, show, show_one
+from .pages import every
 from .place import Place, pass_place
 
 
@@ -34,11 +32,11 @@ def list_(place: Place, *, as_json: bool) -> None:
     online = _online(place)
     rows = []
     with place.read() as session:
-        for appliance, domain in list_appliances(session):
+        for appliance in every(lambda page: acts.list_appliances(session, place.actor, page, place.now)):
             here = online.get(appliance.id) if online is not None else None
             rows.append(
                 {
-                    "path": f"{domain}/{appliance.name}",
+                    "path": appliance.path,
                     "id": appliance.id,
                     "state": appliance.state,
                     "online": None if online is None else here is not None,
@@ -62,10 +60,10 @@ def show_(place: Place, path: str, *, as_json: bool) -> None:
     """Show one appliance with its devices."""
     online = _online(place)
     with place.read() as session:
-        appliance = get_appliance(session, path)
+        appliance = acts.get_appliance(session, place.actor, path, place.now)
         here = online.get(appliance.id) if online is not None else None
         fields = {
-            "path": path_of(session, appliance),
+            "path": appliance.path,
             "id": appliance.id,
             "state": appliance.state,
             "online": None if online is None else here is not None,
@@ -74,15 +72,14 @@ def show_(place: Place, path: str, *, as_json: bool) -> None:
             "port": here.port if here else appliance.last_port,
             "round_trip_ms": _milliseconds(here),
             "software": here.software if here else appliance.software,
+            "firmware": appliance.firmware,
             "created_at": appliance.created_at,
             "enrolled_at": appliance.enrolled_at,
             "last_seen_at": appliance.last_seen_at,
-            "serial": serial_text(appliance.certificate) if appliance.certificate else None,
-            "key": fingerprint_text(key_sha256(appliance.certificate)) if appliance.certificate else None,
-            "devices": [
-                f"{device.name} {device.address} ({', '.join(map(describe_ports, device.services)) or 'no services'})"
-                for device in list_devices(session, appliance.id)
-            ],
+            "serial": appliance.serial,
+            "key": appliance.key,
+            "note": appliance.note,
+            "devices": [_describe(device) for device in _devices(place, session, appliance.id)],
         }
     show_one(fields, as_json=as_json)
 
@@ -98,11 +95,11 @@ def waiting(place: Place, *, as_json: bool) -> None:
                 "id": item.id,
                 "address": item.address,
                 "software": item.software,
-                "key": fingerprint_text(item.key_sha256),
+                "key": item.key,
                 "first_seen_at": item.first_seen_at,
                 "last_seen_at": item.last_seen_at,
             }
-            for item in list_waiting(session)
+            for item in every(lambda page: claim_acts.list_waiting(session, place.actor, page))
         ]
     show(rows, as_json=as_json, empty="nobody waits")
 
@@ -115,9 +112,8 @@ def waiting(place: Place, *, as_json: bool) -> None:
 def adopt_(place: Place, waiting_id: str, domain: str, name: str) -> None:
     """Make an appliance of a waiting one. Compare its key with the one that the SiteManager shows first."""
     with place.write() as session:
-        appliance = adopt(session, waiting_id, domain, name, place.now)
-        path = path_of(session, appliance)
-    click.echo(f"adopted {waiting_id} as {path} ({appliance.id}); it enrols when it asks next")
+        appliance = claim_acts.adopt(session, place.actor, waiting_id, domain, name, place.now)
+    click.echo(f"adopted {waiting_id} as {appliance.path} ({appliance.id}); it enrols when it asks next")
 
 
 @appliances.command("rename")
@@ -128,8 +124,9 @@ def adopt_(place: Place, waiting_id: str, domain: str, name: str) -> None:
 def rename(place: Place, path: str, name: str, domain: str | None) -> None:
     """Give an appliance another NAME."""
     with place.write() as session:
-        renamed = path_of(session, rename_appliance(session, path, name, domain))
-    click.echo(f"{path} is {renamed} now")
+        change = ApplianceChange(name=name, domain=domain) if domain else ApplianceChange(name=name)
+        renamed = acts.change_appliance(session, place.actor, path, change, place.now)
+    click.echo(f"{path} is {renamed.path} now")
 
 
 @appliances.command("revoke")
@@ -138,7 +135,7 @@ def rename(place: Place, path: str, name: str, domain: str | None) -> None:
 def revoke(place: Place, path: str) -> None:
     """Never accept this appliance's certificate again; its sessions end."""
     with place.write() as session:
-        revoke_appliance(session, path, place.now)
+        acts.revoke_appliance(session, place.actor, path, place.now)
     click.echo(f"revoked {path}")
 
 
@@ -148,8 +145,17 @@ def revoke(place: Place, path: str) -> None:
 def remove(place: Place, path: str) -> None:
     """Remove an appliance with its devices and grants; its sessions end."""
     with place.write() as session:
-        remove_appliance(session, path)
+        acts.remove_appliance(session, place.actor, path, place.now)
     click.echo(f"removed {path}")
+
+
+def _devices(place: Place, session: Session, appliance_id: str) -> Iterator[DeviceView]:
+    return every(lambda page: list_devices(session, place.actor, page, place.now, appliance=appliance_id))
+
+
+def _describe(device: DeviceView) -> str:
+    services = ", ".join(describe_ports(check_service(ports)) for ports in device.services)
+    return f"{device.name} {device.address or device.serial_port} ({services or 'no services'})"
 
 
 def _online(place: Place) -> dict[str, OnlineAppliance] | None:

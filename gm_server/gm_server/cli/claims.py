@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from gm_server.appliances.registry import add_appliance, get_appliance, path_of
-from gm_server.database.tables import Appliance
-from gm_server.enrolment.claims import create_claim, list_claims, revoke_claim
+from gm_server.acts import appliances as appliance_acts
+from gm_server.acts import claims as acts
 from gm_server.exceptions import Conflict, NotFound
 
-from .handing_over import handing_over_options, rows, sender
+from .handing_over import handing_over_options, sender
 from .output import json_option, show, show_one
+from .pages import every
 from .place import Place, pass_place
 
 
@@ -32,20 +32,20 @@ def create(
     """Make a claim and print its text. The SiteManager is known from now on, so its devices can be added."""
     origin = sender(place, without_fingerprint=without_fingerprint)
     with place.write() as session:
+        by, now = place.actor, place.now
         try:
-            appliance = get_appliance(session, f"{domain.strip('/')}/{name}")
+            appliance = appliance_acts.get_appliance(session, by, f"{domain.strip('/')}/{name}", now)
         except NotFound:
-            appliance = add_appliance(session, domain, name, place.now)
+            appliance = appliance_acts.add_appliance(session, by, domain, name, now)
         if appliance.state == "active" and not replace:
-            raise Conflict(f"{domain}/{name} is enrolled already; --replace is for another unit in its place")
-        record, text = create_claim(session, appliance, origin, days, place.now)
-        path = path_of(session, appliance)
+            raise Conflict(f"{appliance.path} is enrolled already; --replace is for another unit in its place")
+        claim = acts.create_claim(session, by, appliance.id, origin, days, now, replace=replace)
     if as_json:
-        fields = {"id": record.id, "appliance": path, "appliance_id": appliance.id, "claim": text}
-        show_one({**fields, "expires_at": record.expires_at}, as_json=True)
+        fields = {"id": claim.id, "appliance": claim.appliance, "appliance_id": claim.appliance_id, "claim": claim.text}
+        show_one({**fields, "expires_at": claim.expires_at}, as_json=True)
         return
-    click.echo(f"claim {record.id} for {path}; on the SiteManager: sm enrol, and paste this text:", err=True)
-    click.echo(text)
+    click.echo(f"claim {claim.id} for {claim.appliance}; on the SiteManager: sm enrol, and paste this text:", err=True)
+    click.echo(claim.text)
 
 
 @claims.command("list")
@@ -54,10 +54,18 @@ def create(
 def list_(place: Place, *, as_json: bool) -> None:
     """List all claims, newest first."""
     with place.read() as session:
-        found = [
-            (claim, path_of(session, session.get_one(Appliance, claim.appliance_id))) for claim in list_claims(session)
+        rows = [
+            {
+                "id": claim.id,
+                "appliance": claim.appliance,
+                "state": claim.state,
+                "created_at": claim.created_at,
+                "expires_at": claim.expires_at,
+                "used_at": claim.used_at,
+            }
+            for claim in every(lambda page: acts.list_claims(session, place.actor, page, place.now))
         ]
-    show(rows(found, "appliance", place.now), as_json=as_json, empty="there are no claims")
+    show(rows, as_json=as_json, empty="there are no claims")
 
 
 @claims.command("revoke")
@@ -66,5 +74,5 @@ def list_(place: Place, *, as_json: bool) -> None:
 def revoke(place: Place, claim_id: str) -> None:
     """Close a claim that was not used yet."""
     with place.write() as session:
-        revoke_claim(session, claim_id, place.now)
+        acts.revoke_claim(session, place.actor, claim_id, place.now)
     click.echo(f"revoked {claim_id}")

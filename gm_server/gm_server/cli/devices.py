@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from gm_server.appliances.devices import add_device, describe_ports, devices_by_appliance, remove_device
-from gm_server.appliances.registry import get_appliance, list_appliances
+from gm_server.acts import devices as acts
+from gm_server.acts.devices import NewDevice, check_service
+from gm_server.appliances.devices import describe_ports
 
 from .output import json_option, show
+from .pages import every
 from .place import Place, pass_place
 
 
@@ -20,11 +22,13 @@ def devices() -> None:
 @click.argument("appliance")
 @click.argument("name")
 @click.argument("address")
+@click.option("--preset", default="", help="With the services of this preset (`gm services presets`).")
 @pass_place
-def add(place: Place, appliance: str, name: str, address: str) -> None:
+def add(place: Place, appliance: str, name: str, address: str, preset: str) -> None:
     """Add the device NAME with its IPv4 ADDRESS in the plant to APPLIANCE (a path like acme/line3/press1)."""
     with place.write() as session:
-        device = add_device(session, appliance, name, address)
+        new = NewDevice(name=name, address=address, preset=preset)
+        device = acts.add_device(session, place.actor, appliance, new, place.now)
     click.echo(
         f"added {appliance}/{device.name} {device.address} ({device.id}); `gm services add` says what may be opened"
     )
@@ -37,18 +41,18 @@ def add(place: Place, appliance: str, name: str, address: str) -> None:
 def list_(place: Place, appliance: str | None, *, as_json: bool) -> None:
     """List the devices of APPLIANCE, or all."""
     with place.read() as session:
-        only = get_appliance(session, appliance).id if appliance else None
-        found = devices_by_appliance(session, [only] if only else None)
         rows = [
             {
-                "path": f"{domain}/{owner.name}/{device.name}",
-                "id": device.device_id,
-                "address": device.address,
+                "path": device.path,
+                "id": device.id,
+                "address": device.address or device.serial_port,
                 "virtual_address": device.virtual_address,
-                "services": [describe_ports(ports) for ports in device.services],
+                "reachable": device.reachable,
+                "services": [describe_ports(check_service(ports)) for ports in device.services],
             }
-            for owner, domain in list_appliances(session)
-            for device in found.get(owner.id, ())
+            for device in every(
+                lambda page: acts.list_devices(session, place.actor, page, place.now, appliance=appliance or "")
+            )
         ]
     show(rows, as_json=as_json, empty="there are no devices")
 
@@ -59,5 +63,5 @@ def list_(place: Place, appliance: str | None, *, as_json: bool) -> None:
 def remove(place: Place, path: str) -> None:
     """Remove the device PATH (like acme/line3/press1/plc) with its services and grants."""
     with place.write() as session:
-        remove_device(session, path)
+        acts.remove_device(session, place.actor, path, place.now)
     click.echo(f"removed {path}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from gm_server.accounts.users import get_user
-from gm_server.database.tables import User
-from gm_server.enrolment.claims import create_invitation, list_invitations, revoke_claim
+from gm_server.acts import invitations as acts
 
-from .handing_over import handing_over_options, rows, sender
+from .handing_over import handing_over_options, sender
 from .output import json_option, show, show_one
+from .pages import every
 from .place import Place, pass_place
 
 
@@ -27,13 +26,13 @@ def create(place: Place, user: str, days: float, *, without_fingerprint: bool, a
     """Make an invitation for USER and print its text. Who redeems it chooses the password."""
     origin = sender(place, without_fingerprint=without_fingerprint)
     with place.write() as session:
-        record, text = create_invitation(session, get_user(session, user), origin, days, place.now)
+        made = acts.invite(session, place.actor, user, origin, days, place.now)
     if as_json:
-        fields = {"id": record.id, "user": user, "invitation": text, "expires_at": record.expires_at}
+        fields = {"id": made.id, "user": made.user, "invitation": made.text, "expires_at": made.expires_at}
         show_one(fields, as_json=True)
         return
-    click.echo(f"invitation {record.id} for {user}; on the PC: lm redeem, and paste this text:", err=True)
-    click.echo(text)
+    click.echo(f"invitation {made.id} for {made.user}; on the PC: lm redeem, and paste this text:", err=True)
+    click.echo(made.text)
 
 
 @invitations.command("list")
@@ -42,8 +41,18 @@ def create(place: Place, user: str, days: float, *, without_fingerprint: bool, a
 def list_(place: Place, *, as_json: bool) -> None:
     """List all invitations, newest first."""
     with place.read() as session:
-        found = [(claim, session.get_one(User, claim.user_id).name) for claim in list_invitations(session)]
-    show(rows(found, "user", place.now), as_json=as_json, empty="there are no invitations")
+        rows = [
+            {
+                "id": invitation.id,
+                "user": invitation.user,
+                "state": invitation.state,
+                "created_at": invitation.created_at,
+                "expires_at": invitation.expires_at,
+                "used_at": invitation.used_at,
+            }
+            for invitation in every(lambda page: acts.list_invitations(session, place.actor, page, place.now))
+        ]
+    show(rows, as_json=as_json, empty="there are no invitations")
 
 
 @invitations.command("revoke")
@@ -52,5 +61,5 @@ def list_(place: Place, *, as_json: bool) -> None:
 def revoke(place: Place, invitation_id: str) -> None:
     """Close an invitation that was not used yet."""
     with place.write() as session:
-        revoke_claim(session, invitation_id, place.now)
+        acts.revoke_invitation(session, place.actor, invitation_id, place.now)
     click.echo(f"revoked {invitation_id}")

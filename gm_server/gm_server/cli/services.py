@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from gm_server.appliances.devices import add_services, describe_ports, get_device, list_devices, remove_service
+from gm_server.acts import devices as acts
+from gm_server.appliances.devices import describe_ports
 from gm_server.appliances.presets import presets
 from gm_server.appliances.presets import services as services_of
 from gm_server.names import check_name
@@ -29,7 +30,7 @@ def add(place: Place, device: str, name: str, tcp: tuple[str, ...], udp: tuple[s
     """Add the service NAME to DEVICE. Without ports NAME is a preset (`gm services presets`), like modbus or s7."""
     ports = services_of(check_name(name, "a service"), tcp, udp, icmp=icmp)
     with place.write() as session:
-        add_services(session, device, ports)
+        acts.add_services(session, place.actor, device, ports, place.now)
     click.echo(f"added to {device}: {', '.join(map(describe_ports, ports))}")
 
 
@@ -40,8 +41,6 @@ def add(place: Place, device: str, name: str, tcp: tuple[str, ...], udp: tuple[s
 def list_(place: Place, device: str, *, as_json: bool) -> None:
     """List the services of DEVICE."""
     with place.read() as session:
-        record = get_device(session, device)
-        found = [item for item in list_devices(session, record.appliance_id) if item.device_id == record.id]
         rows = [
             {
                 "name": ports.name,
@@ -49,7 +48,7 @@ def list_(place: Place, device: str, *, as_json: bool) -> None:
                 "first_port": ports.first_port or None,
                 "last_port": ports.last_port or None,
             }
-            for ports in found[0].services
+            for ports in acts.get_device(session, place.actor, device, place.now).services
         ]
     show(rows, as_json=as_json, empty=f"{device} has no services")
 
@@ -61,7 +60,7 @@ def list_(place: Place, device: str, *, as_json: bool) -> None:
 def remove(place: Place, device: str, name: str) -> None:
     """Remove the service NAME from DEVICE."""
     with place.write() as session:
-        remove_service(session, device, name)
+        acts.remove_service(session, place.actor, device, name, place.now)
     click.echo(f"removed {name} from {device}")
 
 

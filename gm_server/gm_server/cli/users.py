@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from gatelink.files import write_atomically
-from gm_server.accounts.export import export_identity
 from gm_server.accounts.passwords import check_password, hash_password
-from gm_server.accounts.users import add_user, disable_user, enable_user, get_user, list_users, remove_user
+from gm_server.acts import users as acts
+from gm_server.acts.certificates import export_certificate
+from gm_server.acts.users import NewUser, UserChange
+from gm_server.database.tables import LOGIN_METHODS
 from gm_server.exceptions import Conflict
 
 from .output import json_option, show
+from .pages import every
 from .place import Place, pass_place
 
 
@@ -24,12 +28,35 @@ def users() -> None:
 @users.command("add")
 @click.argument("name")
 @click.option("--domain", required=True, help="The domain that the user belongs to.")
+@click.option("--full-name", default="", help="As people call the person.")
+@click.option("--email", default="", help="Where invitations and news go.")
+@click.option("--phone", default="", help="International, for codes by text message: +4915112345678.")
 @pass_place
-def add(place: Place, name: str, domain: str) -> None:
+def add(place: Place, name: str, domain: str, full_name: str, email: str, phone: str) -> None:
     """Make the user NAME. `gm invitations create` lets the person in, `gm grants add` says to what."""
     with place.write() as session:
-        user = add_user(session, name, domain, place.now)
+        new = NewUser(name=name, domain=domain, full_name=full_name, email=email, phone=phone)
+        user = acts.add_user(session, place.actor, new, place.now)
     click.echo(f"added the user {user.name} ({user.id})")
+
+
+@users.command("change")
+@click.argument("name")
+@click.option("--name", "new_name", default=None, help="Another name to log in with.")
+@click.option("--domain", default=None, help="Move to this domain.")
+@click.option("--full-name", default=None, help="As people call the person.")
+@click.option("--email", default=None, help="Where invitations and news go.")
+@click.option("--phone", default=None, help="International, for codes by text message.")
+@click.option("--login-method", type=click.Choice(("inherited", *LOGIN_METHODS)), default=None, help="How to log in.")
+@pass_place
+def change(place: Place, /, name: str, new_name: str | None, login_method: str | None, **fields: str | None) -> None:
+    """Change the user NAME."""
+    given: dict[str, Any] = {key: value for key, value in {**fields, "name": new_name}.items() if value is not None}
+    if login_method is not None:
+        given["login_method"] = None if login_method == "inherited" else login_method
+    with place.write() as session:
+        user = acts.change_user(session, place.actor, name, UserChange(**given), place.now)
+    click.echo(f"changed the user {user.name}")
 
 
 @users.command("list")
@@ -42,11 +69,14 @@ def list_(place: Place, *, as_json: bool) -> None:
             {
                 "name": user.name,
                 "id": user.id,
-                "domain": domain,
-                "state": "disabled" if user.disabled_at else "active" if user.password_hash else "invited",
+                "domain": user.domain,
+                "state": user.state,
+                "roles": [f"{role.role} {'everywhere' if role.domain is None else role.domain}" for role in user.roles],
+                "login_method": user.login_method,
                 "created_at": user.created_at,
+                "last_login_at": user.last_login_at,
             }
-            for user, domain in list_users(session)
+            for user in every(lambda page: acts.list_users(session, place.actor, page, place.now))
         ]
     show(rows, as_json=as_json, empty="there are no users; `gm users add` makes one")
 
@@ -57,7 +87,7 @@ def list_(place: Place, *, as_json: bool) -> None:
 def disable(place: Place, name: str) -> None:
     """Let a user in no more; what the user has open ends within two seconds."""
     with place.write() as session:
-        disable_user(session, name, place.now)
+        acts.disable_user(session, place.actor, name, place.now)
     click.echo(f"disabled {name}")
 
 
@@ -67,7 +97,7 @@ def disable(place: Place, name: str) -> None:
 def enable(place: Place, name: str) -> None:
     """Let a disabled user in again."""
     with place.write() as session:
-        enable_user(session, name)
+        acts.enable_user(session, place.actor, name, place.now)
     click.echo(f"enabled {name}")
 
 
@@ -77,7 +107,7 @@ def enable(place: Place, name: str) -> None:
 def remove(place: Place, name: str) -> None:
     """Remove a user with certificates, invitations and grants; the history keeps the name."""
     with place.write() as session:
-        remove_user(session, name)
+        acts.remove_user(session, place.actor, name, place.now)
     click.echo(f"removed {name}")
 
 
@@ -103,8 +133,8 @@ def export_p12(place: Place, name: str, file: Path, password: str) -> None:
     check_password(password, name)
     authority = place.directory.user_authority()
     with place.write() as session:
-        user = get_user(session, name)
-        data = export_identity(session, user, authority, password, hash_password(password), place.now)
+        password_hash = hash_password(password)
+        data = export_certificate(session, place.actor, name, authority, password, password_hash, place.now)
         # Written inside the transaction: without the file the certificate is of no use to anybody.
         write_atomically(file, data)
     click.echo(f"wrote {file}; hand it over, and the password on another way")
