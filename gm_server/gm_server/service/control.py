@@ -26,9 +26,11 @@ from gatelink.messages import (
     Done,
     ListAppliances,
     PinAlarms,
+    RequestAccess,
     SessionEnded,
     SessionRefused,
     UserLogin,
+    WatchTree,
     Welcome,
 )
 from gatelink.tls_io import Conversation
@@ -46,6 +48,7 @@ from gm_server.frontdoor.places import group_of
 from gm_server.frontdoor.visitor import Visitor
 from gm_server.names import printable
 
+from .access_desk import AccessDesk
 from .appliance_peer import AppliancePeer
 from .challenges import ask_for_factor
 from .farewell import refuse
@@ -77,6 +80,7 @@ class Control:
         sessions: Sessions,
         logins: Logins,
         presence: PresenceLog,
+        access: AccessDesk,
         manners: Manners,
         clock: Callable[[], float],
     ) -> None:
@@ -85,6 +89,7 @@ class Control:
         self._sessions = sessions
         self._logins = logins
         self._presence = presence
+        self._access = access
         self._manners = manners
         self._clock = clock
 
@@ -99,16 +104,15 @@ class Control:
         except GatelinkError as error:
             await refuse(conversation, error)
             raise
+        except TimeoutError:
+            raise Refused("timeout", f"did not log in within {LOGIN_TIMEOUT_S:.0f} s") from None
         finally:
             if not kept:
                 visitor.tls.close()
 
     async def _log_in(self, visitor: Visitor, conversation: Conversation) -> None:
-        try:
-            async with asyncio.timeout(LOGIN_TIMEOUT_S):
-                begun = await self._begin(visitor, conversation)
-        except TimeoutError:
-            raise Refused("timeout", f"did not log in within {LOGIN_TIMEOUT_S:.0f} s") from None
+        async with asyncio.timeout(LOGIN_TIMEOUT_S):
+            begun = await self._begin(visitor, conversation)
         if begun is not None:
             login, attempt = begun
             if not attempt.is_done:
@@ -256,7 +260,19 @@ class Control:
         """Answer with a page."""
         facts = await self._store.read(load_facts, [peer.user_id])
         live, now = self._sessions.live, self._clock()
-        peer.channel.send(page(facts, peer.user_id, self._peers, live, request.after, request.request_id, now))
+        answer = page(facts, peer.user_id, self._peers, live, request.after, request.request_id, now)
+        if not request.after:
+            peer.listed.clear()
+        peer.listed.update(view.appliance_id for view in answer.appliances)
+        peer.channel.send(answer)
+
+    async def request_access(self, peer: UserPeer, request: RequestAccess) -> None:
+        """Ask the approvers."""
+        await self._access.request_access(peer, request)
+
+    async def watch_tree(self, peer: UserPeer, request: WatchTree) -> None:
+        """Tell of changes from now on."""
+        await self._access.watch_tree(peer, request)
 
     async def connect(self, peer: UserPeer, request: Connect) -> None:
         """Open a session."""

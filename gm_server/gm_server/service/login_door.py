@@ -45,21 +45,20 @@ class LoginDoor:
         except GatelinkError as error:
             await refuse(conversation, error)
             raise
+        except TimeoutError:
+            raise Refused("timeout", f"did not log in within {LOGIN_TIMEOUT_S:.0f} s") from None
         finally:
             visitor.tls.close()
 
     async def _converse(self, visitor: Visitor, conversation: Conversation) -> None:
-        try:
-            async with asyncio.timeout(LOGIN_TIMEOUT_S):
-                login = await conversation.receive(LOGIN_TO_GM)
-                if not isinstance(login, PasswordLogin):
-                    raise ProtocolError("expected password-login first")
-                request_key_sha256(login.csr)
-                group = group_of(visitor.address)
-                knock = Knock(login.password, "lm", visitor.address, group, name=login.user)
-                attempt = await self._logins.begin(knock)
-        except TimeoutError:
-            raise Refused("timeout", f"did not log in within {LOGIN_TIMEOUT_S:.0f} s") from None
+        async with asyncio.timeout(LOGIN_TIMEOUT_S):
+            login = await conversation.receive(LOGIN_TO_GM)
+            if not isinstance(login, PasswordLogin):
+                raise ProtocolError("expected password-login first")
+            request_key_sha256(login.csr)
+            group = group_of(visitor.address)
+            knock = Knock(login.password, "lm", visitor.address, group, name=login.user)
+            attempt = await self._logins.begin(knock)
         visitor.admitted()
         key = secrets.token_bytes(16)
         await ask_for_factor(conversation, LOGIN_TO_GM, self._logins, attempt, key, self._clock)
