@@ -31,4 +31,8 @@ class SessionRecord(Base):
     end_reason: Mapped[str | None] = mapped_column(Text)
     bytes_from_user: Mapped[int] = mapped_column(BigInteger, default=0)
     bytes_from_appliance: Mapped[int] = mapped_column(BigInteger, default=0)
-    __table_args__ = (Index(None, "requested_at"),)
+    __table_args__ = (
+        Index(None, "requested_at"),
+        Index(None, "user_id", "requested_at"),
+        Index(None, "appliance_id", "requested_at"),
+    )

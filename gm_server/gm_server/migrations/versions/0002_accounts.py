@@ -254,8 +254,12 @@ def upgrade() -> None:
         sa.Column("bytes_from_appliance", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
     )
+    op.create_index(
+        op.f("ix_sessions_appliance_id_requested_at"), "sessions", ["appliance_id", "requested_at"], unique=False
+    )
     op.create_index(op.f("ix_sessions_ended_at"), "sessions", ["ended_at"], unique=False)
     op.create_index(op.f("ix_sessions_requested_at"), "sessions", ["requested_at"], unique=False)
+    op.create_index(op.f("ix_sessions_user_id_requested_at"), "sessions", ["user_id", "requested_at"], unique=False)
     op.create_table(
         "alarms",
         sa.Column("id", sa.String(length=128), nullable=False),
