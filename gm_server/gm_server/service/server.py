@@ -19,6 +19,7 @@ from gm_server.access.tunnels import TunnelPool
 from gm_server.accounts.login import Logins
 from gm_server.accounts.passwords import PasswordPool
 from gm_server.accounts.seals import Seals
+from gm_server.acts import requests
 from gm_server.appliances.virtual import number_devices
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
@@ -35,6 +36,7 @@ from gm_server.relay.pool import RelayPool
 from gm_server.texting.sender import TextMessages
 from gm_server.web.app import About, Portal, make_app
 
+from .access_desk import AccessDesk
 from .appliance_desk import ApplianceDesk
 from .audit_keeper import AuditKeeper
 from .contexts import load_contexts
@@ -102,9 +104,11 @@ class Server:
         self.presence = PresenceLog(self.store, clock)
         seals = Seals.of_authority(self._authorities.users)
         self.logins = Logins(self.store, self._passwords, seals, self.texts, clock)
+        self.access = AccessDesk(self.store, self.peers, self.sessions.live, lambda: self._letters(seals), clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
         self.live = Live(self.store, self.peers, self.sessions, clock, self.reload)
-        self._browsers = Browsers(make_app(Portal(self.store, self.live, self._about, clock)), config.limits)
+        portal = Portal(self.store, self.live, self._about, self._sender, clock)
+        self._browsers = Browsers(make_app(portal), config.limits)
         self.door = Door(
             contexts,
             {
@@ -120,7 +124,7 @@ class Server:
                 ),
                 ALPN_LOGIN: LoginDoor(self.store, self.logins, self._authorities.users, clock),
                 ALPN_CONTROL: Control(
-                    self.store, self.peers, self.sessions, self.logins, self.presence, manners, clock
+                    self.store, self.peers, self.sessions, self.logins, self.presence, self.access, manners, clock
                 ),
                 ALPN_RELAY: Legs(self.sessions, self.relay, clock),
             },
@@ -133,11 +137,12 @@ class Server:
         await self._desk.open(self._directory.path)
         self.supervisor = Supervisor(self.store, self.peers, self.sessions, clock)
         self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
-        self.supervisor.on_decided = self.appliance_desk.reports.look
+        self.supervisor.on_decided = self._on_decided
         self._tasks = [
             asyncio.create_task(self.supervisor.run()),
             asyncio.create_task(self.presence.run()),
             *self.appliance_desk.tasks(),
+            asyncio.create_task(self.access.run()),
             asyncio.create_task(self._audit.run()),
         ]
         await self._audit.started()
@@ -176,9 +181,25 @@ class Server:
         await self.presence.flush()
         await self.appliance_desk.close()
         await self.logins.close()
+        await self._audit.stopped()
         self._passwords.close()
         self.store.close()
         os.close(self._lock)
+
+    def _on_decided(self) -> None:
+        """The records changed, and everybody was judged by them."""
+        self.appliance_desk.reports.look()
+        self.access.look()
+
+    def _letters(self, seals: Seals) -> requests.Sender:
+        """Return what letters need to know of this server."""
+        port = next((port for _, port in self.addresses if port == 443), self.addresses[0][1])
+        host = self.config.addresses[0]
+        shown = f"[{host}]" if ":" in host else host
+        return requests.Sender(self.config.name, f"https://{shown}" + ("" if port == 443 else f":{port}"), seals)
+
+    def _sender(self) -> Sender:
+        return Sender(self.config.addresses, fingerprint_of(self.door.contexts.identity.certificate))
 
     def _about(self) -> About:
         identity = self.door.contexts.identity

@@ -25,7 +25,7 @@ from gatelink.messages import (
 
 MAX_REQUESTS: Final = 8
 """Of one peer at the same time. A security limit."""
-R = TypeVar("R", ListAppliances, Connect, Disconnect)
+R = TypeVar("R", ListAppliances, Connect, Disconnect, RequestAccess, WatchTree)
 _log = logging.getLogger("gm.users")
 
 
@@ -40,6 +40,12 @@ class UserEvents(Protocol):
 
     async def disconnect(self, peer: UserPeer, request: Disconnect) -> None:
         """End a session."""
+
+    async def request_access(self, peer: UserPeer, request: RequestAccess) -> None:
+        """Ask the approvers."""
+
+    async def watch_tree(self, peer: UserPeer, request: WatchTree) -> None:
+        """Tell of changes from now on."""
 
     def user_ended(self, peer: UserPeer, message: SessionEnded) -> None:
         """A session is over at its end."""
@@ -62,6 +68,12 @@ class UserPeer:
         self.address = address
         self.since = since
         self.channel: Channel[UserToGm]
+        self.is_watching = False
+        """Whether it wants to be told of changes of the tree."""
+        self.listed: set[str] = set()
+        """Ids of the appliances that it was shown."""
+        self.told: set[tuple[str, str]] = set()
+        """Requests whose state it was told."""
         self._requests: set[asyncio.Task[None]] = set()
 
     def start(self, tls: ssl.SSLSocket, keepalive_s: float) -> None:
@@ -78,9 +90,10 @@ class UserPeer:
                 self._answer(message, self._events.disconnect)
             case SessionEnded():
                 self._events.user_ended(self, message)
-            case RequestAccess() | WatchTree():
-                text = "this GateManager does not do this yet"
-                self.channel.send(Refusal(code="unavailable", text=text, request_id=message.request_id))
+            case RequestAccess():
+                self._answer(message, self._events.request_access)
+            case WatchTree():
+                self._answer(message, self._events.watch_tree)
             case _:
                 self.channel.refuse("protocol", "this is not allowed after the login")
 
