@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from gatelink.claims import fingerprint_of
 from gatelink.identity import fingerprint_text, key_sha256
 from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
 from gm_server import __version__
@@ -26,6 +27,7 @@ from gm_server.database.engine import Database
 from gm_server.database.revisions import upgrade
 from gm_server.database.store import Store
 from gm_server.directory import DataDirectory
+from gm_server.enrolment.claims import Sender
 from gm_server.enrolment.door import Authorities, EnrolmentDoor
 from gm_server.frontdoor.browsers import Browsers
 from gm_server.frontdoor.door import Door

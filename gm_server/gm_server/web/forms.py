@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 from starlette.requests import Request
 
 from gatelink.exceptions import InputError
@@ -17,6 +18,7 @@ MAX_BODY_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 1000
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-csrf"
+T = TypeVar("T")
 _KIND: Final = "application/x-www-form-urlencoded"
 
 
@@ -95,3 +97,13 @@ def check_origin(request: Request) -> None:
         origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
     ):
         raise Forbidden("this was sent from another site")
+
+
+def convert(fields: Mapping[str, Any], kind: type[T]) -> T:
+    """Return an act's argument made of what was typed; raises InputError that names the field."""
+    try:
+        return msgspec.convert(fields, type=kind)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        field = path.rstrip("`").replace("_", " ")
+        raise InputError(f"{field}: {text[:1].lower()}{text[1:]}" if field else text) from None

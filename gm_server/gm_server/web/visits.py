@@ -6,6 +6,7 @@ act runs with the roles that stand in the records in the same transaction.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,18 +18,21 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatelink.exceptions import GatelinkError, InputError
 from gm_server.access.actors import Actor, Permission
+from gm_server.acts.paging import Paging
 from gm_server.database.store import Store
+from gm_server.enrolment.claims import Sender
 from gm_server.exceptions import Conflict, DatabaseError, Forbidden, NotFound
 from gm_server.service.live import Live
 
 from .assets import Assets
-from .forms import Form, check_csrf, csrf_token, read_form
+from .forms import Form, check_csrf, convert, csrf_token, read_form
 from .rendering import Renderer
 from .texts import best_language
 from .visitors import Entered, SignedOut, Visitor, as_visitor, enter, secret_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_log = logging.getLogger("gm.web")
 SIGN_IN: Final = "/sign-in"
 
 
@@ -45,10 +49,19 @@ class About(msgspec.Struct, frozen=True):
 class Portal:
     """What pages are made from. ``clock`` is Unix time."""
 
-    def __init__(self, store: Store, live: Live, about: Callable[[], About], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        live: Live,
+        about: Callable[[], About],
+        sender: Callable[[], Sender],
+        clock: Callable[[], float],
+    ) -> None:
         self.store = store
         self.live = live
         self.about = about
+        self.sender = sender
+        """What claims and invitations say of this GateManager."""
         self.clock = clock
         self.assets = Assets()
         self.renderer = Renderer(self.assets)
@@ -70,6 +83,10 @@ class Portal:
                 return _to_sign_in(request)
             except GatelinkError as error:
                 return visit.failed(error)
+            except Exception:  # noqa: BLE001 - whatever it is: the visitor gets a page, the log the reason
+                _log.exception("the page %s failed", request.url.path)
+                text = visit.gettext("The GateManager could not do this; its log says why.")
+                return visit.show("failed.html", 500, error=text, code=500)
 
         endpoint.__name__ = make.__name__
         return endpoint
@@ -83,7 +100,6 @@ class Portal:
         if entered is not None and hasattr(request.state, "known_as"):
             request.state.known_as(entered.visitor.actor.user_id)
         return entered
-
 
     def show_alone(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page for who is not signed in; its template extends ``alone.html``."""
@@ -133,6 +149,16 @@ class Visit:
         """Whether he administers a domain (None: the server): for what is offered."""
         return self.by.may(Permission.CHANGE, domain)
 
+    def gettext(self, text: str, **values: object) -> str:
+        """Return a text in the visitor's language."""
+        return self.portal.renderer.texts(self.language).gettext(text, **values)
+
+    def paging(self, limit: int = 50) -> Paging:
+        """Return which part of a list the address asks for."""
+        return convert(
+            {"search": self.query.text("search"), "cursor": self.query.text("cursor"), "limit": limit}, Paging
+        )
+
     async def read(self, work: Callable[Concatenate[Session, Actor, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what ``work`` finds for the visitor."""
 
@@ -151,7 +177,7 @@ class Visit:
         secret, address = self.visitor.secret, address_of(self.request)
         return await self.portal.store.write(run)
 
-    def show(self, template: str, status: int = 200, **values: Any) -> Response:
+    def show(self, template: str, status_code: int = 200, **values: Any) -> Response:
         """Return a page."""
         texts = self.portal.renderer.texts(self.language)
         shared = {
@@ -167,7 +193,11 @@ class Visit:
             "error": "",
         }
         html = self.portal.renderer.render(template, texts, shared | values)
-        return HTMLResponse(html, status)
+        return HTMLResponse(html, status_code)
+
+    def ask(self, what: str, name: str, back: str, **values: Any) -> Response:
+        """Return the page that asks before something is destroyed; ``what`` is a key of its template."""
+        return self.show("confirm.html", what=what, name=name, back=back, **values)
 
     def again(self, template: str, error: GatelinkError, **values: Any) -> Response:
         """Return a form once more, with what was typed and what is wrong with it."""
@@ -180,7 +210,8 @@ class Visit:
 
     def failed(self, error: GatelinkError) -> Response:
         """Return the page that says what went wrong."""
-        return self.show("failed.html", status_of(error), error=str(error), code=status_of(error))
+        code = status_of(error)
+        return self.show("failed.html", code, error=str(error), code=code)
 
     def link(self, **changes: str | None) -> str:
         """Return this page's address with other parameters; None leaves one out."""

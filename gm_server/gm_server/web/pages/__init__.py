@@ -7,9 +7,9 @@ from starlette.routing import BaseRoute, Route
 from gm_server.web.streams import live
 from gm_server.web.visits import Portal
 
-from . import overview
+from . import appliances, overview
 
-_PAGES = (*overview.PAGES,)
+_PAGES = (*overview.PAGES, *appliances.PAGES)
 
 
 def routes(portal: Portal) -> list[BaseRoute]:
