@@ -19,6 +19,7 @@ from gatelink.wire import PORTS
 
 from .core.desired import INTERFACE_PREFIX
 from .core.dev_port import dev_port_mistakes
+from .core.serial_settings import SerialConfig
 from .core.toml_text import toml_text
 from .exceptions import ConfigError
 
@@ -111,6 +112,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     set_system_clock: bool = False
     """Set the system clock by the GateManager's where it is wrong (needs CAP_SYS_TIME)."""
     dhcp: DhcpConfig = DhcpConfig()
+    serial: Annotated[tuple[SerialConfig, ...], Meta(max_length=32)] = ()
     inputs: Annotated[tuple[InputConfig, ...], Meta(max_length=16)] = ()
     outputs: Annotated[tuple[OutputConfig, ...], Meta(max_length=16)] = ()
 
@@ -240,7 +242,7 @@ def _further_mistakes(config: Config) -> Iterator[str]:
     if len(set(config.ports)) < len(config.ports):
         yield "ports: a port is listed twice"
     yield from dev_port_mistakes(config.dev_address, config.dhcp.enabled, config.dhcp.first, config.dhcp.last)
-    for kind, entries in (("inputs", config.inputs), ("outputs", config.outputs)):
+    for kind, entries in (("serial", config.serial), ("inputs", config.inputs), ("outputs", config.outputs)):
         names = [entry.name for entry in entries]
         yield from (
             f"{kind}[{index}].name: {name} is there twice" for index, name in enumerate(names) if name in names[:index]

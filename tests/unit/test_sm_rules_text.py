@@ -31,6 +31,19 @@ CASES = {
     "one": (DesiredState((session(0, plc(MODBUS, PING)),), ("eth1",)), ("eth1",)),
     "host_forwards_already": (DesiredState((session(0, plc(MODBUS)),), ("eth1",)), ()),
     "nothing_granted": (DesiredState((session(0),), ("eth1",)), ("eth1",)),
+    "serial_and_virtual": (
+        DesiredState(
+            (
+                session(
+                    0,
+                    DeviceAccess("d", "plc", "192.168.50.10", (MODBUS,), virtual_address="100.96.0.1"),
+                    DeviceAccess("s", "drive", "", (MODBUS,), virtual_address="100.96.0.2", serial_port="usb-1"),
+                ),
+            ),
+            ("eth1",),
+        ),
+        ("eth1",),
+    ),
     "no_machine_side": (DesiredState((session(0, plc(MODBUS)),), ()), ()),
     "two_sessions_ranges_two_sides": (
         DesiredState(
@@ -112,6 +125,6 @@ def test_session_has_its_announcement_when_it_is_made() -> None:
     )
     made = session_network(message, "gls5")
     assert made == SessionNetwork(
-        "gls5", "100.64.0.2", "100.64.0.1", 30, (plc(MODBUS),), connection_mark(b"anna", "100.64.0.2")
+        "gls5", "100.64.0.2", "100.64.0.1", 30, (plc(MODBUS),), connection_mark(b"anna", "100.64.0.2"), "anna"
     )
     assert str(made.segment) == "100.64.0.0/30"

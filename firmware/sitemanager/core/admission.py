@@ -61,6 +61,9 @@ def _admit_device(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None
         virtual = _address(device.virtual_address, f"device {device.name!r}")
         if not _is_host(virtual):
             raise Refused("bad-device", f"device {device.name!r}: {virtual} is no address that a device can have")
+    if device.serial_port:
+        _admit_serial(device, networks)
+        return
     address = _address(device.address, f"device {device.name!r}")
     if not _is_host(address):
         raise Refused("bad-device", f"device {device.name!r}: {address} is no address that a device can have")
@@ -73,6 +76,18 @@ def _admit_device(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None
         edges = (known.network.network_address, known.network.broadcast_address)
         if known.address is not None and known.network.prefixlen < 31 and address in edges:
             raise Refused("bad-device", f"device {device.name!r}: {address} is an edge of the network {known.network}")
+
+
+def _admit_serial(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None:
+    """Its virtual address becomes one of this host's: nothing here may lose its own by that."""
+    virtual = _address(device.virtual_address, f"serial port {device.name!r}")
+    for known in networks:
+        if virtual in known.network and known.network.prefixlen not in (0, 32):
+            raise Refused(
+                "virtual-overlap",
+                f"serial port {device.name!r}: {virtual} is in the network {known.network} on {known.interface} of the "
+                "SiteManager; let the GateManager use another virtual_network",
+            )
 
 
 def _admit_service(device: DeviceAccess, service: Service) -> None:

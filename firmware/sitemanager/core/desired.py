@@ -10,6 +10,8 @@ import msgspec
 
 from gatelink.messages import Devices, OpenSession
 
+from .serial_settings import offers
+
 INTERFACE_PREFIX: Final = "gls"
 """Every TAP adapter of a session is named so, and a number follows. Nothing else on the host may be."""
 
@@ -29,6 +31,13 @@ class SessionNetwork(msgspec.Struct, frozen=True):
     devices: Devices
     mark: int
     """On every connection of this session (conntrack mark): see ``connection_mark``."""
+    user: str = ""
+    """For people."""
+
+    @property
+    def local_addresses(self) -> tuple[str, ...]:
+        """Virtual addresses at which the SiteManager itself serves: those of serial ports."""
+        return tuple(sorted({offer.address for offer in offers(self.devices)}))
 
     @property
     def segment(self) -> ipaddress.IPv4Network:
@@ -47,7 +56,9 @@ def session_network(message: OpenSession, interface: str) -> SessionNetwork:
     """Return how an admitted session is to be on ``interface``."""
     tunnel = message.tunnel
     mark = connection_mark(message.peer_certificate, tunnel.pc)
-    return SessionNetwork(interface, tunnel.pc, tunnel.gateway, tunnel.prefix_length, message.devices, mark)
+    return SessionNetwork(
+        interface, tunnel.pc, tunnel.gateway, tunnel.prefix_length, message.devices, mark, message.user
+    )
 
 
 def connection_mark(peer_certificate: bytes, pc: str) -> int:

@@ -5,8 +5,10 @@ The chains of one table (``inet gatelink_sm``):
     forward      from a session: only to its granted devices, protocols and ports, only out of a machine-side interface;
                  to a session: only answers of these, and ICMP errors about them; everything else of ``gls*`` refused.
                  What comes in by a machine-side interface on which forwarding is on for us alone goes nowhere else.
-    input        from a session to the SiteManager itself, on any of its addresses: refused.
-    output       from the SiteManager to a session: only the refusals that these chains make, and ICMP errors.
+    input        from a session to the SiteManager itself, on any of its addresses: refused, but for the serial ports
+                 that are granted in it, at their virtual addresses; and nobody else reaches these.
+    output       from the SiteManager to a session: only answers of its serial ports, the refusals that these chains
+                 make, and ICMP errors. An answer whose session is away leaves by no other interface.
     prerouting   virtual addresses of granted devices become their real ones: every other chain sees these alone.
     postrouting  sessions are masqueraded, so that devices without a gateway address can answer.
 
@@ -31,6 +33,7 @@ from typing import Final
 from gatelink.messages import Devices
 
 from .desired import INTERFACE_PREFIX, MARK, MARK_MASK, DesiredState, SessionNetwork
+from .serial_settings import offers
 
 TABLE: Final = "inet gatelink_sm"
 REFUSALS_PER_SECOND: Final = 50
@@ -81,9 +84,11 @@ def _table(state: DesiredState, guarded: Sequence[str]) -> Iterator[str]:
     for session in state.sessions:
         yield from _chain(f"from_{session.interface}", _from_session(session, plant))
         yield from _chain(f"to_{session.interface}", _to_session(session, plant))
+        if session.local_addresses:
+            yield from _chain(f"local_{session.interface}", _to_own_ports(session))
     yield from _chain("forward", _forward(state, guarded))
-    yield from _chain("input", _base("filter", "input", "filter - 10", [f"iifname {_ANY} goto refuse"]))
-    yield from _chain("output", _base("filter", "output", "filter - 10", _output()))
+    yield from _chain("input", _base("filter", "input", "filter - 10", _input(state)))
+    yield from _chain("output", _base("filter", "output", "filter - 10", _output(state)))
     yield from _chain("prerouting", _base("nat", "prerouting", "dstnat", _translate(state)))
     yield from _chain("postrouting", _base("nat", "postrouting", "srcnat", _masquerade(state, plant)))
 
@@ -101,6 +106,10 @@ def _sets(session: SessionNetwork) -> Iterator[str]:
     yield from _set(f"echo_{session.interface}", "ipv4_addr", _sorted_addresses(echo))
     yield from _set(f"devices_{session.interface}", "ipv4_addr", _sorted_addresses({item.address for item in reached}))
     translated = {item.virtual_address: item.address for item in reached if item.virtual_address}
+    own = sorted((ipaddress.IPv4Address(offer.address), offer.port) for offer in offers(session.devices))
+    if own:
+        served = [f"{address} . tcp . {port}" for address, port in own]
+        yield from _set(f"own_{session.interface}", "ipv4_addr . inet_proto . inet_service", served)
     pairs = [
         f"{virtual} : {ipaddress.IPv4Address(translated[virtual])}" for virtual in _sorted_addresses({*translated})
     ]
@@ -152,11 +161,43 @@ def _forward(state: DesiredState, guarded: Sequence[str]) -> list[str]:
     return _base("filter", "forward", "filter - 10", rows)
 
 
-def _output() -> list[str]:
+def _to_own_ports(session: SessionNetwork) -> list[str]:
+    mark = f"{session.mark:#010x}"
+    served = f"ip daddr . meta l4proto . th dport @own_{session.interface}"
     return [
+        f"ip saddr != {ipaddress.IPv4Address(session.pc)} drop",
+        f"ct state new {served} ct mark set {mark} accept",
+        f"ct state established ct mark {mark} {served} accept",
+        "goto refuse",
+    ]
+
+
+def _input(state: DesiredState) -> list[str]:
+    rows = [
+        f'iifname "{session.interface}" goto local_{session.interface}'
+        for session in state.sessions
+        if session.local_addresses
+    ]
+    rows.append(f"iifname {_ANY} goto refuse")
+    own = {address for session in state.sessions for address in session.local_addresses}
+    if own:
+        rows.append(f"ip daddr {{ {', '.join(_sorted_addresses(own))} }} drop")
+    return rows
+
+
+def _output(state: DesiredState) -> list[str]:
+    answers = [
+        f'oifname "{session.interface}" ct state established ct direction reply ct mark {session.mark:#010x} '
+        f"ip saddr . meta l4proto . th sport @own_{session.interface} accept"
+        for session in state.sessions
+        if session.local_addresses
+    ]
+    return [
+        *answers,
         f"oifname {_ANY} {_ICMP_ERRORS} accept",
         f"oifname {_ANY} tcp flags & rst == rst accept",
         f"oifname {_ANY} drop",
+        f"ct direction reply ct mark & {MARK_MASK:#010x} == {MARK:#010x} drop",
     ]
 
 

@@ -103,6 +103,7 @@ class Daemon:
             self._access,
             setup,
             self._configuration,
+            self._network,
             self._provision_from,
         )
         running: list[Part] = [LinkPart(self._network, self._line), *parts(around)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ class NetworkState:
         self._report = report
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._sessions: dict[str, SessionNetwork] = {}
+        self.observers: list[Callable[[Sequence[SessionNetwork]], None]] = []
+        """Told of all sessions whenever one came, changed or went; before a PC's first packet can come."""
 
     async def use(self, dev_interfaces: tuple[str, ...]) -> None:
         """Reach devices by these interfaces from now on; running sessions as well. Raises NetworkError."""
@@ -46,15 +48,22 @@ class NetworkState:
 
     async def add(self, message: OpenSession) -> SessionNetwork:
         """Admit a session and make its network. Raises Refused, NetworkError; then nothing of it is left."""
-        return await self._do(lambda: self._add(message))
+        try:
+            return await self._do(lambda: self._add(message))
+        finally:
+            self._tell()
 
     async def change(self, session: SessionNetwork, devices: Devices) -> SessionNetwork:
         """Replace what a session may reach. Raises Refused, NetworkError; then the old state is in force still."""
-        return await self._do(lambda: self._change(session, devices))
+        try:
+            return await self._do(lambda: self._change(session, devices))
+        finally:
+            self._tell()
 
     async def remove(self, session: SessionNetwork) -> None:
         """Remove a session's network; what cannot be removed is reported, and lets nothing through."""
         await self._do(lambda: self._remove(session))
+        self._tell()
 
     async def verify(self) -> None:
         """Put back what others changed, and report it."""
@@ -72,6 +81,11 @@ class NetworkState:
         except NetworkError as error:
             self._report(str(error))
         self._thread.shutdown()
+
+    def _tell(self) -> None:
+        sessions = tuple(self._sessions.values())
+        for observer in self.observers:
+            observer(sessions)
 
     async def _do(self, step: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step)

@@ -19,7 +19,9 @@ from .appliance_status import ApplianceReport
 from .desk import Desk
 from .device_checks import DeviceChecks
 from .gm_line import GmLine
+from .network_state import NetworkState
 from .remote_access import RemoteAccess
+from .serial.part import SerialPorts
 from .setup import Setup
 
 if TYPE_CHECKING:
@@ -58,9 +60,11 @@ class Surroundings:
         access: RemoteAccess,
         setup: Setup,
         configuration: Configuration,
+        network: NetworkState,
         provision_from: tuple[Path, ...] = (),
     ) -> None:
         self.state = state
+        self.network = network
         self.runtime = runtime
         self.desk = desk
         self.line = line
@@ -78,7 +82,12 @@ class Surroundings:
 
 def parts(around: Surroundings) -> list[Part]:
     """Return every part, in the order in which they get a configuration; they end the other way round."""
-    return [DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now)]
+    serial = SerialPorts(around.desk, around.appliance, around.report)
+    around.network.observers.append(serial.sessions_changed)
+    return [
+        DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now),
+        serial,
+    ]
 
 
 async def close_all(running: list[Part], report: Callable[[str], None]) -> None:

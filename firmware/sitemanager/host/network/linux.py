@@ -87,6 +87,10 @@ class LinuxNetwork:
         for interface, session in wanted.items():
             if interface not in self._taps:
                 self._taps[interface] = (session, _open(session))
+                continue
+            before, tap = self._taps[interface]
+            _change_addresses(before, session)
+            self._taps[interface] = (session, tap)
 
     def verify(self) -> list[str]:
         """Put back what others changed: a firewall loaded anew, forwarding turned off. Raises NetworkError."""
@@ -159,9 +163,18 @@ def _commands(session: SessionNetwork) -> list[str]:
     return [
         f"link set dev {name} arp off multicast off",
         f"address add {session.gateway}/{session.prefix_length} dev {name} scope link",
+        *(f"address add {address}/32 dev {name} scope link" for address in session.local_addresses),
         f"link set dev {name} up",
         f"neighbour replace {session.pc} lladdr {tunnel_mac(session.pc)} nud permanent dev {name}",
     ]
+
+
+def _change_addresses(before: SessionNetwork, after: SessionNetwork) -> None:
+    old, new = set(before.local_addresses), set(after.local_addresses)
+    commands = [f"address del {address}/32 dev {after.interface}" for address in sorted(old - new)]
+    commands += [f"address replace {address}/32 dev {after.interface} scope link" for address in sorted(new - old)]
+    if commands:
+        programs.ip(commands)
 
 
 def _same_segment(one: SessionNetwork, other: SessionNetwork) -> bool:
