@@ -5,6 +5,7 @@ pin.json          the GateManager's appliance certificate
 gatemanager.json  the names that the GateManager gave, and where it says it is
 identity.pem      key and certificate; written last: from then on the unit is enrolled
 waiting.json      where a unit without a claim asked for its place
+claim             what a provisioning file brought, until it is redeemed
 config.toml       see ``sitemanager.config``
 remote-access     see ``sitemanager.host.lock``
 """
@@ -56,6 +57,7 @@ class State:
         self._known = directory / "gatemanager.json"
         self._identity = directory / "identity.pem"
         self._waiting = directory / "waiting.json"
+        self._claim = directory / "claim"
 
     def prepare(self) -> None:
         """Make the directory, for its owner alone."""
@@ -145,6 +147,15 @@ class State:
         """Keep where we ask for a place."""
         self._write(self._waiting, msgspec.json.encode(waiting))
 
+    def pending_claim(self) -> str:
+        """Return a claim that a provisioning file brought and that waits to be redeemed; empty without one."""
+        data = self._read(self._claim)
+        return "" if data is None else data.decode(errors="replace")
+
+    def save_claim(self, text: str) -> None:
+        """Keep a claim until it is redeemed."""
+        self._write(self._claim, text.encode())
+
     def enrolled(self, pin: Pin, identity: Identity, known: Known) -> None:
         """Keep the result of an enrolment; the identity last, for it is what makes a unit enrolled."""
         self.save_known(known)
@@ -154,11 +165,11 @@ class State:
 
     def tidy(self) -> None:
         """Remove what an enrolled unit needs no more."""
-        self._remove(self._waiting, self._key)
+        self._remove(self._waiting, self._claim, self._key)
 
     def reset(self) -> None:
         """Forget the GateManager and who we are to it; the identity first. Configuration and lock stay."""
-        self._remove(self._identity, self._waiting, self._key, self._known, self._pin)
+        self._remove(self._identity, self._waiting, self._claim, self._key, self._known, self._pin)
 
     def _read(self, path: Path) -> bytes | None:
         try:

@@ -92,9 +92,11 @@ class PageLogin:
         return LoginAnswer(session=self._begin(must_choose=must_choose), must_choose=must_choose)
 
     async def _choose(self, request: ChoosePasswordRequest, caller: Caller) -> LoginAnswer:
-        if self._find(caller.session) is None:
+        session = self._find(caller.session)
+        if session is None:
             raise InputError("log in first")
-        await self._check(request.current, caller, "the current password is wrong")
+        if not session.must_choose:
+            await self._check(request.current, caller, "the present password is wrong")
         await self._in_thread(lambda: self._secret.choose(request.password))
         self.forget_everybody()
         self._record("page-password", f"the password of the set-up page was chosen from {caller.address}")

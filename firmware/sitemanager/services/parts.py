@@ -16,7 +16,9 @@ from sitemanager.core.status import Status
 from sitemanager.host.state import State
 
 from .appliance_status import ApplianceReport
+from .contacts import Contacts
 from .desk import Desk
+from .dev_port import DevPort
 from .device_checks import DeviceChecks
 from .gm_line import GmLine
 from .network_state import NetworkState
@@ -85,6 +87,8 @@ def parts(around: Surroundings) -> list[Part]:
     serial = SerialPorts(around.desk, around.appliance, around.report)
     around.network.observers.append(serial.sessions_changed)
     return [
+        DevPort(around.report),
+        Contacts(around.access, around.status, around.report, around.record),
         DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now),
         serial,
     ]

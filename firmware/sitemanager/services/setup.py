@@ -66,6 +66,14 @@ class Setup:
 
     def resume(self) -> None:
         """Go on where an earlier run was."""
+        claim = self._state.pending_claim()
+        if self._phase != "enrolled" and claim:
+            try:
+                self.redeem(parse_claim(claim, "appliance"), patient=True)
+            except InputError as error:
+                self._phase, self._text = "failed", str(error)
+                self._report(f"the claim that was put here by a file cannot be used: {error}")
+            return
         waiting = self._state.waiting()
         if self._phase != "enrolled" and waiting is not None and waiting.addresses:
             self._start("waiting", waiting.addresses[0], self._wait())

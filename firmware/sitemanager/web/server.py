@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import pwd
 import signal
@@ -154,6 +155,9 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=16 * 1024,
         )
+        # What goes wrong is one line, written by the application.
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+        logging.getLogger("uvicorn").propagate = False
         config.load()
         config.ssl = context
         super().__init__(config)

@@ -28,9 +28,9 @@ async def live(visit: Visit) -> Response:
 
 
 async def _content(visit: Visit) -> dict[str, Any]:
-    status = await visit.ask(StatusRequest(), Status)
+    now = await visit.ask(StatusRequest(), Status)
     enrolment = await visit.ask(EnrolmentRequest(), EnrolmentAnswer)
-    return {"status": status, "enrolment": enrolment}
+    return {"now": now, "enrolment": enrolment}
 
 
 ROUTES: Final = (
