@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from . import __version__
+from .machine_commands import add_commands
 
 DEFAULT_STATE: Final = "/var/lib/gatelink-sm"
 DEFAULT_RUNTIME: Final = "/run/gatelink-sm"
@@ -101,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", parents=[places], help="what the daemon does")
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(command=_status)
+
+    add_commands(commands, places)
 
     for name, words in (("lock", "end and refuse all remote access"), ("unlock", "allow remote access again")):
         lock = commands.add_parser(name, parents=[places], help=words)

@@ -1,0 +1,63 @@
+"""Commands of ``sm`` about what is at the machine: devices, serial ports, diagnosis. Imports late, as ``cli`` does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core.local import LocalAnswer
+
+
+def add_commands(commands: Any, places: argparse.ArgumentParser) -> None:
+    """Add them to the parser."""
+    for name, command, words in (
+        ("devices", _devices, "the devices that are checked: green or red"),
+        ("serial", _serial, "the serial ports"),
+    ):
+        parser = commands.add_parser(name, parents=[places], help=words)
+        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.set_defaults(command=command)
+
+
+def _devices(options: argparse.Namespace) -> None:
+    from .core.device_requests import DevicesAnswer, DevicesRequest
+    from .services.local_client import ask
+
+    answer = ask(options.runtime, DevicesRequest(), DevicesAnswer)
+    words = {True: "green", False: "RED", None: "-"}
+    rows = [(device.address, words[device.reachable], device.check, device.text) for device in answer.devices]
+    _show(options, answer, rows, "the GateManager named no devices to check")
+
+
+def _serial(options: argparse.Namespace) -> None:
+    from .core.serial_requests import SerialPortsAnswer, SerialPortsRequest
+    from .services.local_client import ask
+
+    answer = ask(options.runtime, SerialPortsRequest(), SerialPortsAnswer)
+    rows = [
+        (port.name, port.path or "not plugged in", port.settings, port.text, f"used by {port.used_by}")
+        if port.used_by
+        else (port.name, port.path or "not plugged in", port.settings, port.text)
+        for port in answer.ports
+    ]
+    _show(options, answer, rows, "no serial port was found; USB adapters and the board's own ports would be here")
+
+
+def _show(options: argparse.Namespace, answer: LocalAnswer, rows: Sequence[Sequence[str]], empty: str) -> None:
+    """Print an answer: JSON, or a table without a frame."""
+    if options.json:
+        import msgspec
+
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n")
+        return
+    from .logs import printable
+
+    widths = [max(map(len, column)) for column in zip(*(row[:3] for row in rows), strict=True)] if rows else []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        sys.stdout.write(printable("  ".join([*cells, *row[len(widths) :]]).rstrip()) + "\n")
+    if not rows:
+        sys.stdout.write(f"{empty}\n")
