@@ -21,6 +21,7 @@ from gm_server.accounts.login import Logins
 from gm_server.accounts.passwords import PasswordPool
 from gm_server.accounts.seals import Seals
 from gm_server.acts import requests
+from gm_server.alarms.records import Told
 from gm_server.appliances.virtual import number_devices
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
@@ -34,11 +35,16 @@ from gm_server.frontdoor.door import Door
 from gm_server.frontdoor.listeners import open_listeners
 from gm_server.frontdoor.strangers import Strangers
 from gm_server.local.desk import Desk
+from gm_server.mail.sender import Postman
 from gm_server.relay.pool import RelayPool
 from gm_server.texting.sender import TextMessages
 from gm_server.web.app import About, Portal, make_app
+from gm_server.web.arrivals import Arrivals
+from gm_server.web.entrance import Entrance
+from gm_server.web.pages.account import AccountPages
 
 from .access_desk import AccessDesk
+from .alarm_keeper import AlarmKeeper
 from .appliance_desk import ApplianceDesk
 from .audit_keeper import AuditKeeper
 from .contexts import load_contexts
@@ -107,10 +113,17 @@ class Server:
         seals = Seals.of_authority(self._authorities.users)
         self.logins = Logins(self.store, self._passwords, seals, self.texts, clock)
         self.access = AccessDesk(self.store, self.peers, self.sessions.live, lambda: self._letters(seals), clock)
+        self.post = Postman(self.store, config.name, clock)
+        self.alarms = AlarmKeeper(self.store, self.peers, self._own_certificates, self._told, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
-        self.live = Live(self.store, self.peers, self.sessions, clock, self.reload)
-        portal = Portal(self.store, self.live, self._about, self._sender, clock)
-        self._browsers = Browsers(make_app(portal), config.limits)
+        self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
+        self.live = Live(self.store, self.peers, self.sessions, self.appliance_desk.scans, clock, self.reload)
+        portal = Portal(self.store, self.live, self._about, self._sender, lambda: self._letters(seals), clock)
+        entrance = Entrance(portal, self.logins, config.addresses)
+        self._arrivals = Arrivals(entrance, self._passwords, seals, lambda: self._letters(seals).address)
+        own = AccountPages(entrance, self._passwords, self._authorities.users, seals)
+        more = (*entrance.routes(), *self._arrivals.routes(), *own.routes())
+        self._browsers = Browsers(make_app(portal, *more), config.limits)
         self.door = Door(
             contexts,
             {
@@ -146,6 +159,8 @@ class Server:
             *self.appliance_desk.tasks(),
             asyncio.create_task(self.access.run()),
             asyncio.create_task(self._audit.run()),
+            asyncio.create_task(self.post.run()),
+            asyncio.create_task(self.alarms.run()),
         ]
         await self._audit.started()
         self.door.open(listeners)
@@ -195,10 +210,25 @@ class Server:
 
     def _letters(self, seals: Seals) -> requests.Sender:
         """Return what letters need to know of this server."""
+        return requests.Sender(self.config.name, self.web_address, seals)
+
+    @property
+    def web_address(self) -> str:
+        """Under which browsers find it, as far as it knows."""
         port = next((port for _, port in self.addresses if port == 443), self.addresses[0][1])
         host = self.config.addresses[0]
         shown = f"[{host}]" if ":" in host else host
-        return requests.Sender(self.config.name, f"https://{shown}" + ("" if port == 443 else f":{port}"), seals)
+        return f"https://{shown}" + ("" if port == 443 else f":{port}")
+
+    def _told(self) -> Told:
+        return Told(self.config.name, self.web_address)
+
+    def _own_certificates(self) -> list[tuple[str, bytes]]:
+        """Those whose end would be everybody's."""
+        return [
+            ("this server (appliance certificate)", self.door.contexts.identity.certificate),
+            ("this server (for browsers)", self._directory.web_identity().certificate),
+        ]
 
     def _sender(self) -> Sender:
         return Sender(self.config.addresses, fingerprint_of(self.door.contexts.identity.certificate))
