@@ -7,6 +7,7 @@ The places are for strangers: fifty people of one office, behind one address, ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from typing import Final
@@ -73,7 +74,9 @@ class _Connection(H11Protocol):
 
     def drop(self) -> None:
         """End the connection now."""
-        self.transport.abort()
+        # asyncio's TLS transport (3.11, 3.12) that was closed twice has nothing left to abort, and says so like this.
+        with contextlib.suppress(AttributeError):
+            self.transport.abort()
 
     def _set_deadline(self, delay_s: float) -> None:
         if self._deadline is not None:

@@ -151,7 +151,6 @@ class Server:
         self._desk = Desk(self, clock)
         await self._desk.open(self._directory.path)
         self.supervisor = Supervisor(self.store, self.peers, self.sessions, clock)
-        self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
         self.supervisor.on_decided = self._on_decided
         self._tasks = [
             asyncio.create_task(self.supervisor.run()),
@@ -198,6 +197,7 @@ class Server:
         await self.presence.flush()
         await self.appliance_desk.close()
         await self.logins.close()
+        await self._arrivals.close()
         await self._audit.stopped()
         self._passwords.close()
         self.store.close()

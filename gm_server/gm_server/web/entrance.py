@@ -1,7 +1,7 @@
 """Signing in: name, password and certificate, then a second factor. Parses what strangers send.
 
-A login that is under way is known by a cookie of its own, with another secret after each step; the secret of the browser
-that is signed in is made at the end, never before. Every form carries a token of the login's secret.
+A login that is under way is known by a cookie of its own, with another secret after each step; the secret of the
+browser that is signed in is made at the end, never before. Every form carries a token of the login's secret.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from sqlalchemy.orm import Session
@@ -24,14 +24,14 @@ from gm_server.accounts.attempts import Attempt
 from gm_server.accounts.login import DEVICE_S, Knock, Logins
 from gm_server.accounts.passkeys import login_check, login_options
 from gm_server.accounts.people import find_certificate, person_by_id
-from gm_server.accounts.web_sessions import ABSOLUTE_S, end_session, open_session
+from gm_server.accounts.web_sessions import ABSOLUTE_S, SECRET_BYTES, end_session, open_session
 from gm_server.acts.people import sign_out
 from gm_server.frontdoor.places import group_of
 
 from . import cookies
 from .forms import Form, check_csrf, csrf_token, read_form
 from .places import own_path
-from .visitors import COOKIE, SECRET_BYTES
+from .visitors import COOKIE
 from .visits import SIGN_IN, Portal, Visit, address_of
 
 FACTOR: Final = "/sign-in/code"
@@ -71,14 +71,14 @@ class Entrance:
                 response = await make(request, form, secret)
             except GatelinkError as error:
                 response = self.alone(request, "refused.html", secret, 400, error=str(error))
-            if is_new and cookies.LOGIN not in response.headers.get("set-cookie", ""):
+            if is_new and not any(cookies.LOGIN in cookie for cookie in response.headers.getlist("set-cookie")):
                 cookies.put(response, cookies.LOGIN, secret)
             return response
 
         endpoint.__name__ = make.__name__
         return endpoint
 
-    def alone(self, request: Request, template: str, secret: bytes, status: int = 200, **values: object) -> Response:
+    def alone(self, request: Request, template: str, secret: bytes, status: int = 200, **values: Any) -> Response:
         """Return a page for who is not signed in, with the token for its form."""
         return self.portal.show_alone(request, template, status, csrf=csrf_token(secret), **values)
 
@@ -89,7 +89,11 @@ class Entrance:
         wanted = own_path(form.text("next") or request.query_params.get("next", ""))
         known = await self._certificate_owner(request)
         visitor = await self._signed_in(request)
-        values = {"wanted": wanted, "known": known, "again": visitor.name if visitor is not None else ""}
+        values: dict[str, Any] = {
+            "wanted": wanted,
+            "known": known,
+            "again": visitor.name if visitor is not None else "",
+        }
         if request.method != "POST":
             return self.alone(request, "sign_in.html", secret, **values)
         address = address_of(request)

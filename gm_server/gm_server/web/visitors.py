@@ -20,11 +20,11 @@ from starlette.requests import Request
 from gatelink.exceptions import GatelinkError
 from gm_server.access.actors import Actor
 from gm_server.access.roles import load_actor
+from gm_server.accounts.web_sessions import IDLE_S, SECRET_BYTES
 from gm_server.acts.overview import waiting_for
 from gm_server.database.tables import User, WebSession
 
 COOKIE: Final = "__Host-gatelink"
-SECRET_BYTES: Final = 32
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,6 +42,9 @@ class Visitor(msgspec.Struct, frozen=True):
     language: str
     confirmed_at: float
     """When he last proved himself."""
+    last_seen_at: float
+    certificate_sha256: bytes | None
+    """Of the client certificate to which the session is bound: it is of no use without it."""
 
 
 class Rail(msgspec.Struct, frozen=True):
@@ -80,14 +83,25 @@ def find_visitor(session: Session, secret: bytes, address: str, now: float) -> V
     """Return who is signed in with this secret."""
     digest = hashlib.sha256(secret).digest()
     row = session.execute(
-        select(WebSession.id, WebSession.user_id, WebSession.confirmed_at, User.language)
+        select(
+            WebSession.id,
+            WebSession.user_id,
+            WebSession.confirmed_at,
+            WebSession.last_seen_at,
+            WebSession.certificate_sha256,
+            User.language,
+        )
         .join(User, User.id == WebSession.user_id)
-        .where(WebSession.secret_sha256 == digest, WebSession.expires_at > now)
+        .where(
+            WebSession.secret_sha256 == digest,
+            WebSession.expires_at > now,
+            WebSession.last_seen_at > now - IDLE_S,
+        )
     ).one_or_none()
     actor = load_actor(session, row.user_id, "portal", address) if row is not None else None
     if row is None or actor is None:
         return None
-    return Visitor(row.id, secret, actor, row.language, row.confirmed_at)
+    return Visitor(row.id, secret, actor, row.language, row.confirmed_at, row.last_seen_at, row.certificate_sha256)
 
 
 def enter(session: Session, secret: bytes, address: str, now: float) -> Entered | None:

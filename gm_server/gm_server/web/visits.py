@@ -17,8 +17,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatelink.exceptions import GatelinkError, InputError
+from gatelink.identity import certificate_sha256
 from gm_server.access.actors import Actor, Permission
+from gm_server.accounts.web_sessions import SEEN_S, note_seen
 from gm_server.acts.paging import Paging
+from gm_server.acts.requests import Sender as Letters
 from gm_server.database.store import Store
 from gm_server.enrolment.claims import Sender
 from gm_server.exceptions import Conflict, DatabaseError, Forbidden, NotFound
@@ -55,6 +58,7 @@ class Portal:
         live: Live,
         about: Callable[[], About],
         sender: Callable[[], Sender],
+        letters: Callable[[], Letters],
         clock: Callable[[], float],
     ) -> None:
         self.store = store
@@ -62,6 +66,8 @@ class Portal:
         self.about = about
         self.sender = sender
         """What claims and invitations say of this GateManager."""
+        self.letters = letters
+        """What mail to approvers and requesters needs."""
         self.clock = clock
         self.assets = Assets()
         self.renderer = Renderer(self.assets)
@@ -96,9 +102,14 @@ class Portal:
         secret = secret_of(request)
         if secret is None:
             return None
-        entered = await self.store.read(enter, secret, address_of(request), self.clock())
-        if entered is not None and hasattr(request.state, "known_as"):
+        now = self.clock()
+        entered = await self.store.read(enter, secret, address_of(request), now)
+        if entered is None or not _holds_certificate(request, entered.visitor):
+            return None
+        if hasattr(request.state, "known_as"):
             request.state.known_as(entered.visitor.actor.user_id)
+        if _is_activity(request) and now - entered.visitor.last_seen_at > SEEN_S:
+            await self.store.note(note_seen, entered.visitor.session_id, now)
         return entered
 
     def show_alone(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
@@ -235,6 +246,19 @@ def status_of(error: GatelinkError) -> int:
 def address_of(request: Request) -> str:
     """Return the browser's address."""
     return request.client.host if request.client is not None else ""
+
+
+def _holds_certificate(request: Request, visitor: Visitor) -> bool:
+    """Whether the browser still proves the certificate with which it signed in."""
+    if visitor.certificate_sha256 is None:
+        return True
+    certificate = getattr(request.state, "client_certificate", b"")
+    return bool(certificate) and certificate_sha256(certificate) == visitor.certificate_sha256
+
+
+def _is_activity(request: Request) -> bool:
+    """Whether a person did this, not a page that keeps itself up to date."""
+    return request.method == "POST" or request.headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
 def _to_sign_in(request: Request) -> Response:
