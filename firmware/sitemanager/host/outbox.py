@@ -136,6 +136,9 @@ class Outbox:
 
     def _append(self, record: _Record) -> None:
         data = _framed(record)
+        if not self._size:
+            # A new file: its name has to be on the disk as well.
+            self._rewrite()
         try:
             with self._path.open("ab") as file:
                 file.write(data)
