@@ -11,7 +11,7 @@ PACKAGES := gatelink/gatelink gm_server/gm_server firmware/sitemanager lm_client
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: setup ## Show the whole system at work: a PC reads a PLC through a SiteManager and a GateManager
@@ -51,6 +51,25 @@ lock: setup ## Resolve requirements/dev.in anew into requirements/dev.lock, with
 	@.venv/bin/pip install --quiet --disable-pip-version-check --target build/uv uv
 	@cd requirements && ../build/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --python-version 3.11 --python ../.venv/bin/python dev.in -o dev.lock
+
+# The firmware image (docs/firmware.md).
+.PHONY: emulated-image
+emulated-image: setup-image ## The emulated gateway's image, from Debian and PyPI packages: build/image/gatelink.img
+	@PYTHONPATH=tools .venv/bin/python -m image build $(IMAGE_ARGS)
+
+.PHONY: image-lock
+image-lock: setup-image ## Resolve the emulated gateway's packages anew
+	@PYTHONPATH=tools .venv/bin/python -m image lock
+
+.PHONY: test-qemu
+test-qemu: setup-image ## The emulated gateway's tests at full length; IMAGE=... for another image
+	@$(if $(IMAGE),GATELINK_IMAGE=$(abspath $(IMAGE)),) GATELINK_PULLED_PLUGS=30 \
+		$(WITH_RIGHTS) $(PYTHON) -m pytest tests/qemu $(PYTEST_ARGS)
+
+.PHONY: setup-image
+setup-image:
+	@mkdir -p build
+	@tools/setup image
 
 .PHONY: clean
 clean: ## Remove what was made here

@@ -3,3 +3,5 @@
 PACKAGES_DEV="python3-venv iproute2 nftables iputils-ping procps util-linux ethtool tcpdump faketime conntrack iperf3 tinyproxy-bin udhcpc chromium"
 # The peers that `make bench` compares with.
 PACKAGES_BENCH="openvpn haproxy"
+# The emulated gateway: what makes file systems and boot scripts, and the emulator.
+PACKAGES_IMAGE="qemu-system-arm ipxe-qemu squashfs-tools mtools dosfstools e2fsprogs u-boot-tools rauc openssl"

@@ -1,0 +1,87 @@
+"""The emulated gateway in the place `site`: it has the place's cables, and the addresses that were the place's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from lab import namespaces
+from lab.lab import Lab
+from lab.places import Place
+from qemu.emulator import Emulator, Hardware, copy_card
+
+BUILD: Final = Path(__file__).resolve().parents[2] / "build" / "image"
+CARD: Final = Path(os.environ.get("GATELINK_IMAGE") or BUILD / "gatelink.img")
+FIRMWARE: Final = Path(os.environ.get("GATELINK_IMAGE_FIRMWARE") or BUILD / "u-boot.bin")
+UPLINK: Final = "10.20.1.2/24"
+UPLINK_GATEWAY: Final = "10.20.1.1"
+MACHINE: Final = "192.168.50.1/24"
+_BOOT_OFFSET: Final = 4 * 1024 * 1024
+"""Where the boot partition begins on the card (tools/image/disk.py)."""
+
+_CABLES: Final = """\
+link add {bridge} type bridge
+link set {bridge} type bridge forward_delay 0 mcast_snooping 0
+link set {bridge} up
+tuntap add dev {tap} mode tap
+link set {tap} up
+link set {tap} master {bridge}
+addr flush dev {port}
+link set {port} master {bridge}
+"""
+
+
+class Gateway:
+    """A card, its emulator, and where it stands. `provision` before `power_on`, as a person would."""
+
+    def __init__(self, lab: Lab, card: Path = CARD, place: Place | None = None, more: tuple[str, ...] = ()) -> None:
+        self.place = place or lab.site
+        self.directory = lab.run_directory / f"gateway-{self.place.name}"
+        self.directory.mkdir(exist_ok=True)
+        self.card = copy_card(card, self.directory / "card.img")
+        self._plug_in()
+        self.emulator = Emulator(
+            self.place, Hardware(self.card, FIRMWARE, ("tap-up", "tap-dev"), self.directory, more=more)
+        )
+        self.shell = self.emulator.shell
+
+    def provision(self, text: str, name: str = "gatelink.toml") -> None:
+        """Put a file onto the card's boot partition, as a person does with the card in his PC."""
+        target = f"{self.card}@@{_BOOT_OFFSET}"
+        argv = ["mcopy", "-o", "-i", target, "-", f"::{name}"]
+        subprocess.run(argv, input=text.encode(), check=True, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+
+    def boot_file(self, name: str) -> str | None:
+        """What a file on the boot partition says; None if there is none."""
+        argv = ["mtype", "-i", f"{self.card}@@{_BOOT_OFFSET}", f"::{name}"]
+        done = subprocess.run(argv, capture_output=True, env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+        return done.stdout.decode() if done.returncode == 0 else None
+
+    def power_on(self) -> None:
+        """Start it."""
+        self.emulator.power_on()
+
+    def pull_plug(self) -> None:
+        """The power goes."""
+        self.emulator.pull_plug()
+
+    def wait_for_shell(self, deadline_s: float = 120.0) -> None:
+        """Wait until commands can be run inside."""
+        self.emulator.wait_for_console(r"Starting kernel", deadline_s)
+        self.shell.wait_until_there(deadline_s)
+
+    def _plug_in(self) -> None:
+        """The place becomes two cables: what it had on eth0 and eth1 the gateway has."""
+        script = ""
+        for bridge, tap, port in (("cable-up", "tap-up", "eth0"), ("cable-dev", "tap-dev", "eth1")):
+            script += _CABLES.format(bridge=bridge, tap=tap, port=port)
+        namespaces.command(["ip", "-n", self.place.namespace, "-batch", "-"], script)
+
+
+def provisioning(claim: str, **more: str) -> str:
+    """The usual file: a claim and the addresses that the place has in the lab."""
+    lines = [f'claim = "{claim}"', "[network]", f'uplink = "{UPLINK}"', f'gateway = "{UPLINK_GATEWAY}"']
+    lines += [f'machine = "{MACHINE}"', *(f"{key} = {value}" for key, value in more.items())]
+    return "\n".join([*lines, ""])

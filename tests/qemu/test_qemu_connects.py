@@ -1,0 +1,108 @@
+"""A card with gatelink.toml on it, power on: the gateway is connected, and an engineer reads the PLC through it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.places import Place
+from lab.products import APPLIANCE
+from qemu.conftest import lab_prefix
+from qemu.scene import Scene
+
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(900)]
+
+CONNECTED_DEADLINE_S = 300.0
+"""Five times what a busy machine takes."""
+_SCAN = """
+import socket, sys
+address, found = sys.argv[1], []
+for port in map(int, sys.argv[2:]):
+    with socket.socket() as probe:
+        probe.settimeout(0.3)
+        try:
+            probe.connect((address, port))
+            found.append(port)
+        except OSError:
+            pass
+print(*found)
+"""
+
+
+@pytest.fixture(scope="module")
+def scene(card: Path) -> Iterator[Scene]:
+    with Scene(lab_prefix(), card) as scene:
+        scene.provision()
+        begin = time.monotonic()
+        scene.gateway.power_on()
+        scene.wait_until_online(CONNECTED_DEADLINE_S)
+        sys.stdout.write(f"power-on to connected: {time.monotonic() - begin:.1f} s\n")
+        scene.gateway.wait_for_shell()
+        yield scene
+
+
+def open_ports(place: Place, address: str, ports: range | list[int]) -> list[int]:
+    """The TCP ports that accept a connection."""
+    done = place.run([sys.executable, "-c", _SCAN, address, *map(str, ports)], timeout_s=120)
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_claim_is_gone_from_the_card_when_the_gateway_is_connected(scene: Scene) -> None:
+    assert scene.gateway.boot_file("gatelink.toml") is None
+    applied = scene.gateway.boot_file("gatelink.applied.toml")
+    assert applied is not None
+    assert "claim = (used)" in applied
+    assert "glc1_" not in scene.gateway.shell.run("strings /dev/vda1 | grep glc1_ || true", deadline_s=120)
+    assert scene.gateway.shell.run("ls /data/sm/claim 2>&1 || true").startswith("ls: ")
+
+
+def test_pc_reads_the_plc_through_the_gateway_when_it_was_granted(scene: Scene) -> None:
+    scene.grant_plc()
+    scene.system.start_lm()
+    scene.system.lm.run("connect", APPLIANCE, timeout_s=120)
+    client = scene.lab.pc.start_module("lab.modbus_client", "--polls", "5", "--period", "0.2")
+    assert client.wait(60) == 0, client.log
+    assert len(re.findall(r" ms: ", client.log)) == 5
+    assert open_ports(scene.lab.pc, "192.168.50.10", [80, 443]) == []
+    assert open_ports(scene.lab.pc, "192.168.50.1", [22, 80, 443]) == []
+    scene.system.lm.run("disconnect", "--all", timeout_s=60)
+
+
+def test_nothing_listens_on_the_uplink(scene: Scene) -> None:
+    assert open_ports(scene.lab.factory, "10.20.1.2", [*range(1, 200), 443, 502, 8080, 8443, 11444]) == []
+    listening = scene.gateway.shell.run("netstat -lntu 2>/dev/null | grep -v '^Active' | tail -n +2")
+    for row in listening.splitlines():
+        assert not re.search(r"\s(0\.0\.0\.0|10\.20\.1\.2|:::):?(22|23|53|502)\s", row), listening
+
+
+def test_machine_side_offers_the_setup_page_alone(scene: Scene) -> None:
+    deadline = time.monotonic() + 120
+    while (found := open_ports(scene.lab.plant, "192.168.50.1", [80, 443])) != [80, 443]:
+        assert time.monotonic() < deadline, found
+    assert open_ports(scene.lab.plant, "192.168.50.1", [*range(1, 80), *range(81, 200), 502, 8080, 11444]) == []
+
+
+def test_root_is_read_only_and_secrets_are_on_the_data_partition_alone(scene: Scene) -> None:
+    run = scene.gateway.shell.run
+    assert "read-only" in run("touch /etc/x 2>&1; true").lower()
+    assert run("cat /run/gatelink/data") == "formatted"
+    assert int(run("df -m /data | tail -1 | awk '{print $2}'")) > 400
+    modes = run("stat -c '%a %U %n' /data/sm /data/sm/identity.pem /data/sm/pin.json /data/sm/page.json")
+    assert [row.split()[:2] for row in modes.splitlines()] == [["700", "gatelink-sm"], *([["600", "gatelink-sm"]] * 3)]
+    assert run("grep -v ':[*!]:' /etc/shadow || true") == ""
+    capabilities = run("grep -h Cap[EB] /proc/$(pidof -s python3)/status || true")
+    assert "ffffffff" not in capabilities
+
+
+def test_memory_in_use_is_small_when_connected(scene: Scene) -> None:
+    total, available = (
+        int(scene.gateway.shell.run(f"awk '/{name}:/ {{print $2}}' /proc/meminfo"))
+        for name in ("MemTotal", "MemAvailable")
+    )
+    sys.stdout.write(f"memory in use: {(total - available) // 1024} MiB of {total // 1024} MiB\n")
+    assert total - available < 192 * 1024
