@@ -33,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     enrolments: Count = 32
     waiting_appliances: Count = 256
     sessions_per_user: Count = 16
+    api_requests_per_s: Count = 20
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,4 +213,6 @@ enrolments = {limits.enrolments}
 waiting_appliances = {limits.waiting_appliances}
 # Sessions of one user at the same time.
 sessions_per_user = {limits.sessions_per_user}
+# Requests a second that a program may make with one API token; ten seconds' worth at once.
+api_requests_per_s = {limits.api_requests_per_s}
 """

@@ -22,6 +22,8 @@ from gm_server.accounts.passwords import PasswordPool
 from gm_server.accounts.seals import Seals
 from gm_server.acts import requests
 from gm_server.alarms.records import Told
+from gm_server.api.app import Api
+from gm_server.api.endpoints import Reach
 from gm_server.appliances.virtual import number_devices
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
@@ -122,7 +124,9 @@ class Server:
         entrance = Entrance(portal, self.logins, config.addresses)
         self._arrivals = Arrivals(entrance, self._passwords, seals, lambda: self._letters(seals).address)
         own = AccountPages(entrance, self._passwords, self._authorities.users, seals)
-        more = (*entrance.routes(), *self._arrivals.routes(), *own.routes())
+        reach = Reach(self.live, self._sender, lambda: self._letters(seals))
+        api = Api(self.store, reach, clock, portal.assets.url("gatelink.css"), config.limits.api_requests_per_s)
+        more = (*entrance.routes(), *self._arrivals.routes(), *own.routes(), api.mount())
         self._browsers = Browsers(make_app(portal, *more), config.limits)
         self.door = Door(
             contexts,

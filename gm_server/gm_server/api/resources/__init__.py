@@ -1,0 +1,17 @@
+"""Every endpoint of the API."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gm_server.api.endpoints import Endpoint
+
+from . import access, devices, people, places, records
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *places.ENDPOINTS,
+    *devices.ENDPOINTS,
+    *people.ENDPOINTS,
+    *access.ENDPOINTS,
+    *records.ENDPOINTS,
+)

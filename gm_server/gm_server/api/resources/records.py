@@ -1,0 +1,100 @@
+"""Who the token acts for, and the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy.orm import Session
+
+from gm_server.access.actors import Role
+from gm_server.access.tokens import SCOPES
+from gm_server.acts import audit
+from gm_server.acts.tokens import Scope
+from gm_server.api.endpoints import Call, Endpoint
+from gm_server.audit.chain import Entry
+from gm_server.audit.reading import Filter
+
+from .access import Moment
+
+Short = Annotated[str, Meta(max_length=200)]
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who a token acts for."""
+
+    id: str
+    name: str
+    roles: tuple[Role, ...]
+    scopes: tuple[Scope, ...]
+
+
+class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which entries; newest first."""
+
+    event: Short = ""
+    """A whole name (``grant.added``) or what stands before its dot (``grant``)."""
+    actor: Short = ""
+    subject: Short = ""
+    domain: Annotated[str, Meta(max_length=512)] = ""
+    result: Short = ""
+    since: Moment | None = None
+    until: Moment | None = None
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    """Number of an entry: only those before it."""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """Entries of the audit log; ``next`` is ``before`` of the next page."""
+
+    items: tuple[Entry, ...]
+    next: int | None
+
+
+def _me(_session: Session, call: Call) -> Me:
+    by = call.by
+    scopes: list[Scope] = [name for name, allows in SCOPES.items() if by.scopes is None or allows in by.scopes]  # type: ignore[misc]
+    return Me(by.user_id, by.name, by.roles, tuple(scopes))
+
+
+def _audit(session: Session, call: Call) -> AuditPage:
+    query: AuditQuery = call.query
+    wanted = Filter(
+        event=query.event,
+        actor=query.actor,
+        subject=query.subject,
+        domain=query.domain,
+        result=query.result,
+        since=query.since,
+        until=query.until,
+    )
+    found = audit.list_entries(session, call.by, wanted, query.before, query.limit + 1)
+    entries = tuple(item.entry for item in found[: query.limit])
+    return AuditPage(entries, entries[-1].number if len(found) > query.limit else None)
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET",
+        path="/me",
+        name="getMe",
+        summary="Say who the token acts for",
+        tag="Tokens",
+        scope="read",
+        answer=Me,
+        work=_me,
+    ),
+    Endpoint(
+        method="GET",
+        path="/audit",
+        name="listAudit",
+        summary="Read the audit log",
+        tag="Audit",
+        scope="read",
+        query=AuditQuery,
+        answer=AuditPage,
+        work=_audit,
+    ),
+)
