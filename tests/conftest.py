@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-LAYERS = ("unit", "property", "vectors", "inproc", "netns", "repo")
+LAYERS = ("unit", "property", "vectors", "inproc", "netns", "browser", "repo")
 IN_CI = os.environ.get("CI") == "true"
 
 _passed: Counter[str] = Counter()
