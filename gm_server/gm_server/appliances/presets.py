@@ -1,4 +1,4 @@
-"""Ports as people write them, and the services that have a well-known name (``presets.toml``)."""
+"""Ports as people write them, and the library of well-known services and families of devices (``presets.toml``)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,60 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+import msgspec
+
 from gatelink.exceptions import InputError
 from gatelink.messages import Service
 from gm_server.exceptions import NotFound
 
 
+class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A family of devices, and what one of them usually needs."""
+
+    title: str
+    vendor: str
+    services: tuple[str, ...]
+    """Names of services of the library."""
+    serial: bool = False
+    """For a serial port of the SiteManager, not for an address."""
+    note: str = ""
+
+
+class _Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ports: tuple[str, ...]
+    source: str
+
+
+class _Library(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    services: dict[str, _Source]
+    presets: dict[str, Preset]
+
+
+@cache
+def _read() -> _Library:
+    data = tomllib.loads(files("gm_server.appliances").joinpath("presets.toml").read_text(encoding="utf-8"))
+    return msgspec.convert(data, _Library)
+
+
 @cache
 def presets() -> dict[str, tuple[Service, ...]]:
-    """Return the services of every preset."""
-    data = tomllib.loads(files("gm_server.appliances").joinpath("presets.toml").read_text(encoding="utf-8"))
-    return {name: tuple(_parse(name, text) for text in texts) for name, texts in data.items()}
+    """Return the services of every preset: each service of the library is one, and each family of devices."""
+    known = {name: tuple(_parse(name, text) for text in one.ports) for name, one in _read().services.items()}
+    families = {
+        name: tuple(ports for service in one.services for ports in known[service])
+        for name, one in _read().presets.items()
+    }
+    return known | families
+
+
+def library() -> dict[str, Preset]:
+    """Return the families of devices, by their names."""
+    return _read().presets
+
+
+def source_of(service: str) -> str:
+    """Return where the ports of a service of the library come from."""
+    return _read().services[service].source
 
 
 def preset(name: str) -> tuple[Service, ...]:
@@ -50,6 +94,8 @@ def _parse(name: str, text: str) -> Service:
     protocol, _, ports = text.partition("/")
     if protocol == "icmp":
         return Service(name, "icmp")
+    if protocol == "ethernet":
+        return Service(name, "ethernet", int(ports, 16), int(ports, 16))
     return parse_ports(name, "udp" if protocol == "udp" else "tcp", ports)
 
 

@@ -14,15 +14,20 @@ from typing import Final
 
 import msgspec
 
-from gatelink.exceptions import GatelinkError
+from gatelink.exceptions import GatelinkError, Refused
+from gatelink.messages import FoundDevice
 from gm_server.access.history import ENDED_BY_ADMINISTRATOR
 from gm_server.access.live import Session
 from gm_server.database.store import Store
 
+from .appliance_peer import AppliancePeer
 from .peers import Peers
+from .scans import Scans
 from .sessions import Sessions
 
 BEAT_S: Final = 1.0
+SCANS_KEPT: Final = 256
+"""Results of scans that are remembered, of as many appliances; a restart forgets them."""
 WATCHERS_PER_USER: Final = 12
 """Tabs and devices of one person that are told of changes at the same time; the oldest gives way. A security limit."""
 
@@ -130,6 +135,17 @@ class Feed:
             watch.end()
 
 
+class ScanState(msgspec.Struct, frozen=True, kw_only=True):
+    """A scan that runs or ran."""
+
+    running: bool
+    at: float
+    """When it began; once it is over: when it ended."""
+    found: tuple[FoundDevice, ...] = ()
+    text: str = ""
+    """Why it found nothing."""
+
+
 class _Beat(msgspec.Struct):
     """What is compared with the beat before."""
 
@@ -143,9 +159,18 @@ class Live:
     """The running server as pages see it. ``clock`` is Unix time."""
 
     def __init__(
-        self, store: Store, peers: Peers, sessions: Sessions, clock: Callable[[], float], reload: Callable[[], None]
+        self,
+        store: Store,
+        peers: Peers,
+        sessions: Sessions,
+        scans: Scans,
+        clock: Callable[[], float],
+        reload: Callable[[], None],
     ) -> None:
         self._store = store
+        self._scans = scans
+        self._scan_results: dict[str, ScanState] = {}
+        self._scan_tasks: set[asyncio.Task[None]] = set()
         self._peers = peers
         self._sessions = sessions
         self.clock = clock
@@ -161,7 +186,7 @@ class Live:
             return None
         return OnlineAppliance(
             peer.appliance_id,
-            peer.path.rpartition("/")[0],
+            _domain(peer),
             peer.since,
             peer.address,
             peer.port,
@@ -177,7 +202,7 @@ class Live:
         """Return how many appliances are connected, by the path of their domain."""
         counts: dict[str, int] = {}
         for peer in self._peers.appliances():
-            domain = peer.path.rpartition("/")[0]
+            domain = _domain(peer)
             counts[domain] = counts.get(domain, 0) + 1
         return counts
 
@@ -199,6 +224,42 @@ class Live:
             return False
         self._sessions.end(session_id, ENDED_BY_ADMINISTRATOR, reason)
         return True
+
+    def start_scan(self, appliance_id: str) -> None:
+        """Let an appliance look around; ``scan`` says what came of it. Nothing if it does so already."""
+        now = self.clock()
+        known, peer = self._scan_results.get(appliance_id), self._peers.appliance(appliance_id)
+        if known is not None and known.running:
+            return
+        if peer is None:
+            text = "the appliance is not connected"
+            self._put_scan("", appliance_id, ScanState(running=False, at=now, text=text))
+            return
+        self._put_scan(_domain(peer), appliance_id, ScanState(running=True, at=now))
+        task = asyncio.get_running_loop().create_task(self._scan(peer))
+        self._scan_tasks.add(task)
+        task.add_done_callback(self._scan_tasks.discard)
+
+    def scan(self, appliance_id: str) -> ScanState | None:
+        """Return an appliance's last scan; None if none is remembered."""
+        return self._scan_results.get(appliance_id)
+
+    async def _scan(self, peer: AppliancePeer) -> None:
+        text = ""
+        found: tuple[FoundDevice, ...] = ()
+        try:
+            found = await self._scans.scan(peer)
+        except Refused as error:
+            text = str(error)
+        state = ScanState(running=False, at=self.clock(), found=found, text=text)
+        self._put_scan(_domain(peer), peer.appliance_id, state)
+
+    def _put_scan(self, domain: str, appliance_id: str, state: ScanState) -> None:
+        self._scan_results.pop(appliance_id, None)
+        self._scan_results[appliance_id] = state
+        while len(self._scan_results) > SCANS_KEPT:
+            del self._scan_results[next(iter(self._scan_results))]
+        self.feed.tell(Change({appliance_id: domain}, records=False, users=False))
 
     async def run(self) -> None:
         """Compare and tell, once a second, until cancelled."""
@@ -226,7 +287,7 @@ class Live:
         domains: dict[str, str] = {}
         for peer in self._peers.appliances():
             appliances[peer.appliance_id] = (peer.since, peer.address)
-            domains[peer.appliance_id] = peer.path.rpartition("/")[0]
+            domains[peer.appliance_id] = _domain(peer)
         for session in self._sessions.live:
             key = session.appliance_id
             moved = (session.session_id, session.state, session.bytes_from_user, session.bytes_from_appliance)
@@ -234,3 +295,7 @@ class Live:
             domains.setdefault(key, session.appliance_path.rpartition("/")[0])
         users = frozenset((peer.user_id, peer.since) for peer in self._peers.users())
         return _Beat(appliances, domains, users, self._store.writes)
+
+
+def _domain(peer: AppliancePeer) -> str:
+    return peer.path.rpartition("/")[0]

@@ -112,6 +112,11 @@ class Portal:
             await self.store.note(note_seen, entered.visitor.session_id, now)
         return entered
 
+    def invitation_link(self, text: str) -> str:
+        """Return the link under which a browser redeems an invitation. The secret stands behind ``#``: it is never
+        sent to a server, so that no log on the way has it."""
+        return f"{self.letters().address}/invitation#{text}"
+
     def show_alone(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page for who is not signed in; its template extends ``alone.html``."""
         texts = self.renderer.texts(best_language(request.headers.get("accept-language", "")))

@@ -7,9 +7,9 @@ from starlette.routing import BaseRoute, Route
 from gm_server.web.streams import live
 from gm_server.web.visits import Portal
 
-from . import appliances, overview
+from . import appliances, devices, domains, overview, people
 
-_PAGES = (*overview.PAGES, *appliances.PAGES)
+_PAGES = (*overview.PAGES, *appliances.PAGES, *devices.PAGES, *domains.PAGES, *people.PAGES)
 
 
 def routes(portal: Portal) -> list[BaseRoute]:
