@@ -5,6 +5,8 @@ profile.json            the GateManager's addresses and pin, the user's name; wr
                         "nobody enrolled here yet"
 known_appliances.json   the SiteManagers' keys
 alarms.json             foreign certificates met in the GateManager's place, until it was told
+favourites.json         machines that the user wants at hand
+page.json, page.lock    where the local page listens, and the key to it
 config.toml             the user's own settings (may be absent)
 pending-*.pem           a key whose certificate has not come yet, under the password
 agent.log               what the agent did
@@ -82,6 +84,21 @@ class Home:
     def alarms_path(self) -> Path:
         """What the GateManager is still to be told."""
         return self.path / "alarms.json"
+
+    @property
+    def favourites_path(self) -> Path:
+        """The machines that the user wants at hand."""
+        return self.path / "favourites.json"
+
+    @property
+    def page_path(self) -> Path:
+        """Where the local page is, and the key to it."""
+        return self.path / "page.json"
+
+    @property
+    def page_lock_path(self) -> Path:
+        """Locked by the running page."""
+        return self.path / "page.lock"
 
     @property
     def log_path(self) -> Path:

@@ -26,9 +26,18 @@ from . import __version__
 from .config import Config, load
 from .home import Home, Profile
 
+MIN_PASSWORD_CHARACTERS: Final = 10
+MAX_PASSWORD_CHARACTERS: Final = 256
 _MAX_FILE_BYTES: Final = 64 * 1024
 _STAGGER_S: Final = 30.0
 """Above the length of an enrolment: an invitation is redeemed on one way after the other, never on two at once."""
+
+
+def check_new_password(password: str) -> None:
+    """Raise InputError for a password that is too short, or longer than the GateManager takes."""
+    if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        bounds = f"{MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS}"
+        raise InputError(f"the password has {len(password)} characters; expected {bounds}")
 
 
 def redeem(home: Home, claim: Claim, password: str) -> tuple[Profile, Pin]:

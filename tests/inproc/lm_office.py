@@ -35,10 +35,12 @@ from gatelink.messages import (
     Message,
     Refusal,
     RelayJoined,
+    RequestAccess,
     Service,
     TunnelAddresses,
     UserLogin,
     UserToGm,
+    WatchTree,
     Welcome,
 )
 from gatelink.tls import tunnel_server_context
@@ -60,6 +62,8 @@ from lm_client.service.listener import Listener
 M = TypeVar("M")
 A = TypeVar("A", bound=Answer)
 DEADLINE_S = 10.0
+PAGE = 40
+"""Appliances in one message, so that it fits a frame."""
 PASSWORD = "a very good password"
 MODBUS = Service("modbus", "tcp", 502, 502)
 PLC = DeviceAccess("d1", "plc", "192.168.50.10", (MODBUS,))
@@ -121,6 +125,7 @@ class OfficeGm:
         self.logins: list[UserLogin] = []
         self.challenges: tuple[LoginChallenge, ...] = ()
         self.answers: list[UserToGm] = []
+        self.access_answer: Callable[[int], Message] | None = None
         self.said: list[Message] = []
         self.far_ends: list[FarEnd] = []
         self.sessions: list[str] = []
@@ -225,8 +230,16 @@ class OfficeGm:
     def _on_message(self, message: Any) -> None:
         self.said.append(message)
         match message:
-            case ListAppliances(request_id=number):
-                self.send(ApplianceList(request_id=number, appliances=self.appliances, more=False))
+            case ListAppliances(request_id=number, after=after):
+                ids = [each.appliance_id for each in self.appliances]
+                begin = ids.index(after) + 1 if after else 0
+                rows = self.appliances[begin : begin + PAGE]
+                more = begin + PAGE < len(ids)
+                self.send(ApplianceList(request_id=number, appliances=rows, more=more))
+            case RequestAccess(request_id=number) if self.access_answer is not None:
+                self.send(self.access_answer(number))
+            case WatchTree(request_id=number):
+                self.send(Done(request_id=number))
             case Connect():
                 self.send(self._answer(message))
             case Disconnect(request_id=number):

@@ -18,6 +18,7 @@ from gatelink.link.leg import open_leg
 from gatelink.link.login import Prompt
 from gatelink.messages import (
     GM_TO_USER,
+    AccessDecided,
     ApplianceList,
     ApplianceView,
     ChangeSession,
@@ -29,6 +30,7 @@ from gatelink.messages import (
     Message,
     PinAlarm,
     Refusal,
+    TreeChanged,
     UserLogin,
     Welcome,
 )
@@ -58,6 +60,15 @@ class Listener(Protocol):
 
     def session_changed(self, message: ChangeSession) -> None:
         """A session's rights are others now."""
+
+    def tree_changed(self) -> None:
+        """What may be seen is another now."""
+
+    def access_decided(self, message: AccessDecided) -> None:
+        """Somebody decided about a request."""
+
+    def logged_in(self) -> None:
+        """There is a connection, the first or another one."""
 
 
 class GateManager:
@@ -243,6 +254,8 @@ class GateManager:
             self._keep(learnt_addresses=learnt)
         if not self.first_login.done():
             self.first_login.set_result(welcome)
+        else:
+            self._listener.logged_in()
 
     def received(self, message: GmToUser) -> None:
         """Hand an answer to who waits for it, everything else to the listener."""
@@ -250,6 +263,10 @@ class GateManager:
             self._listener.session_ended(message)
         elif isinstance(message, ChangeSession):
             self._listener.session_changed(message)
+        elif isinstance(message, TreeChanged):
+            self._listener.tree_changed()
+        elif isinstance(message, AccessDecided):
+            self._listener.access_decided(message)
         elif (number := getattr(message, "request_id", None)) is not None:
             self._answer(number, message)
         elif isinstance(message, Refusal):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import resource
 import signal
@@ -20,6 +19,7 @@ from gatelink.messages import Welcome
 from lm_client.config import Config, load
 from lm_client.core.local import (
     Answer,
+    AskForAccess,
     ConnectTo,
     DisconnectFrom,
     Done,
@@ -49,6 +49,7 @@ from .resolver import Resolver
 from .sessions import Sessions
 from .starter import Starter
 from .surroundings import Surroundings
+from .tree import Tree
 from .views import pin_view
 
 Report = Callable[[LoggedIn | Failure], None]
@@ -100,10 +101,11 @@ class Agent:
         profile = home.profile()
         gm = GateManager(home, profile, config, pin, identity, password, journal, self._sessions, alarms, prompt)
         self._gm = gm
-        path = Path(self._config.service.socket)
+        path = Path(config.service.socket)
         book = AddressBook(self._read_routes)
         resolver = Resolver(book.by_name)
-        around = Surroundings(gm, self.journal, self._config.session, KeyBook(self._home), path, book, resolver)
+        tree = Tree(gm, book, journal)
+        around = Surroundings(gm, journal, config.session, KeyBook(home), path, book, resolver, tree)
         if self._take_tap is not None:
             around.take_tap = self._take_tap
         keeping = asyncio.ensure_future(gm.run())
@@ -128,12 +130,13 @@ class Agent:
             await self._sessions.disconnect(None)
             await self._door.close()
             resolver.close()
+            tree.close()
             keeping.cancel()
             await asyncio.wait({keeping})
 
     async def _serve(self, keeping: asyncio.Task[None]) -> None:
         leaving = asyncio.ensure_future(self._logout.wait())
-        listing = asyncio.ensure_future(self._learn_names())
+        listing = asyncio.ensure_future(self._sessions.look())
         try:
             await asyncio.wait({keeping, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
@@ -143,18 +146,15 @@ class Agent:
             listing.cancel()
             await asyncio.wait({leaving, listing})
 
-    async def _learn_names(self) -> None:
-        """So that the first connect need not ask."""
-        with contextlib.suppress(GatelinkError):
-            await self._sessions.list_appliances()
-
     async def _handle(self, request: Request) -> Answer:
         sessions = self._sessions
         match request:
             case GetStatus():
                 return self._status()
-            case GetAppliances():
-                return await sessions.list_appliances()
+            case GetAppliances(fresh=fresh):
+                return await sessions.list_appliances(fresh=fresh)
+            case AskForAccess():
+                return await sessions.ask_for_access(request)
             case ConnectTo():
                 return await sessions.connect(request)
             case DisconnectFrom(target=target):
@@ -185,6 +185,8 @@ class Agent:
             pin=pin_view(gm.pin),
             sessions=self._sessions.views,
             ended=self._sessions.ended_views,
+            revision=self._sessions.revision,
+            requests=self._sessions.requests,
         )
 
 

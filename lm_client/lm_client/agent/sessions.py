@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from typing import Final
 
-from gatelink.exceptions import InputError
-from gatelink.messages import ApplianceView, ChangeSession, EndSession
-from lm_client.core.local import Appliances, ConnectedTo, ConnectTo, Disconnected, Keys, SessionView
+from gatelink.exceptions import GatelinkError, InputError
+from gatelink.messages import AccessDecided, ApplianceView, ChangeSession, EndSession
+from lm_client.core.local import (
+    Access,
+    AccessView,
+    Appliances,
+    AskForAccess,
+    ConnectedTo,
+    ConnectTo,
+    Disconnected,
+    Keys,
+    SessionView,
+)
 from lm_client.core.names import NotFound, Target, resolve
 
 from .session import DISCONNECTED, Session
 from .surroundings import Surroundings
-from .views import appliance_view
 
 _SHOWN_ENDED: Final = 5
 
@@ -26,8 +36,8 @@ class Sessions:
         self._around: Surroundings | None = None
         self._live: list[Session] = []
         self._staying: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[None]] = set()
         self._ended: deque[SessionView] = deque(maxlen=_SHOWN_ENDED)
-        self._appliances: list[ApplianceView] = []
 
     def begin(self, around: Surroundings) -> None:
         """From now on sessions can be opened."""
@@ -43,14 +53,34 @@ class Sessions:
         """The last few that are over."""
         return tuple(self._ended)
 
-    async def list_appliances(self) -> Appliances:
-        """Return all that the user may see, fresh."""
-        around = self._surroundings
-        self._appliances = await around.gm.list_appliances()
-        book = around.addresses
-        book.learn(self._appliances)
-        choices = book.foresee(self._appliances, await book.routes())
-        return Appliances(appliances=tuple(appliance_view(each, book, choices) for each in self._appliances))
+    @property
+    def revision(self) -> int:
+        """Of the tree as it is shown."""
+        return self._around.tree.revision if self._around else 0
+
+    @property
+    def requests(self) -> tuple[AccessView, ...]:
+        """What was asked for, and decided."""
+        return self._around.tree.requests if self._around else ()
+
+    async def look(self) -> None:
+        """Know the tree, so that the first connect need not ask, and be told of changes."""
+        tree = self._surroundings.tree
+        with contextlib.suppress(GatelinkError):
+            await tree.refresh()
+        await tree.watch()
+
+    async def list_appliances(self, *, fresh: bool = True) -> Appliances:
+        """Return all that the user may see."""
+        tree = self._surroundings.tree
+        if fresh or not tree.appliances:
+            await tree.refresh()
+        return await tree.views()
+
+    async def ask_for_access(self, wanted: AskForAccess) -> Access:
+        """Ask the approvers. Raises GatelinkError."""
+        target = await self._resolve(wanted.target)
+        return Access(access=await self._surroundings.tree.ask_for_access(target.appliance, wanted))
 
     async def connect(self, request: ConnectTo) -> ConnectedTo:
         """Open a session with what is named; the one there is, if it has that already. Raises GatelinkError."""
@@ -75,6 +105,8 @@ class Sessions:
         except BaseException:
             self._live.remove(session)
             raise
+        finally:
+            self._touch()
         staying = asyncio.ensure_future(self._stay(session))
         self._staying.add(staying)
         staying.add_done_callback(self._staying.discard)
@@ -128,6 +160,24 @@ class Sessions:
         for session in self._live:
             if session.session_id == message.session_id:
                 session.changed_by_gm(message)
+        self._touch()
+
+    def tree_changed(self) -> None:
+        """What may be seen is another now."""
+        if self._around is not None:
+            self._around.tree.changed()
+
+    def access_decided(self, message: AccessDecided) -> None:
+        """Somebody decided about a request."""
+        if self._around is not None:
+            self._around.tree.decided(message)
+
+    def logged_in(self) -> None:
+        """Another connection: what may be seen can have changed meanwhile, and the watch was the old one's."""
+        if self._around is not None:
+            looking = asyncio.ensure_future(self.look())
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
 
     # inside
 
@@ -137,20 +187,27 @@ class Sessions:
             raise InputError("not logged in yet: wait for `lm login`")
         return self._around
 
+    def _touch(self) -> None:
+        """Addresses that were free are taken now, or the other way round."""
+        if self._around is not None:
+            self._around.tree.touch()
+
     async def _stay(self, session: Session) -> None:
         try:
             await session.stay()
         finally:
             self._live.remove(session)
             self._ended.append(session.view())
+            self._touch()
 
     async def _resolve(self, text: str) -> Target[ApplianceView]:
         """From what is known already, so that a connect costs one round trip; else from a fresh list."""
+        tree = self._surroundings.tree
         try:
-            return resolve(text, self._appliances)
+            return resolve(text, tree.appliances)
         except NotFound:
-            await self.list_appliances()
-            return resolve(text, self._appliances)
+            await tree.refresh()
+            return resolve(text, tree.appliances)
 
     def _covering(self, target: Target[ApplianceView]) -> Session | None:
         wanted = _device_ids(target)

@@ -21,6 +21,7 @@ from .gatemanager import GateManager
 from .journal import Journal
 from .keys import KeyBook
 from .resolver import Resolver
+from .tree import Tree
 
 MAX_LABEL_CHARACTERS: Final = 32
 MAX_KEPT_CLEAR: Final = 64
@@ -38,6 +39,7 @@ class Surroundings:
     service_path: Path
     addresses: AddressBook
     resolver: Resolver
+    tree: Tree
     take_tap: TakeTap = Tap
     _resolved: dict[str, frozenset[str]] = field(default_factory=dict)
 

@@ -19,6 +19,7 @@ _MODULES: Final = {
     "connect": "sessions",
     "disconnect": "sessions",
     "status": "status",
+    "ui": "ui",
     "trust": "trust",
     "service": "service",
 }

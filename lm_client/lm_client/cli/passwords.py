@@ -5,14 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
 from gatelink.exceptions import InputError
-
-MIN_CHARACTERS: Final = 10
-MAX_CHARACTERS: Final = 256
 
 
 def given_password(file: str | None, from_stdin: bool) -> str | None:
@@ -31,13 +27,14 @@ def given_password(file: str | None, from_stdin: bool) -> str | None:
 
 def new_password(file: str | None, from_stdin: bool) -> str:
     """Return a password that the person chose, asked for twice. Raises InputError if it is too short."""
+    from lm_client.redeeming import check_new_password
+
     password = given_password(file, from_stdin)
     if password is None:
         password = _ask("New password: ")
         if _ask("The same again: ") != password:
             raise InputError("the two passwords are not the same: nothing was done")
-    if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
-        raise InputError(f"the password has {len(password)} characters; expected {MIN_CHARACTERS} to {MAX_CHARACTERS}")
+    check_new_password(password)
     return password
 
 

@@ -37,10 +37,15 @@ class ServiceView(msgspec.Struct, frozen=True):
     last_port: int
 
     def __str__(self) -> str:
-        if self.protocol == "icmp":
-            return f"{self.name} (ping)"
-        ports = str(self.first_port) if self.first_port == self.last_port else f"{self.first_port}-{self.last_port}"
-        return f"{self.name} ({self.protocol}/{ports})"
+        return f"{self.name} (ping)" if self.protocol == "icmp" else f"{self.name} ({self.protocol}/{self.ports})"
+
+    @property
+    def ports(self) -> str:
+        """The one port, or the first and the last; EtherTypes as they are written."""
+        first, last = self.first_port, self.last_port
+        if self.protocol == "ethernet":
+            return f"0x{first:04x}" if first == last else f"0x{first:04x}-0x{last:04x}"
+        return str(first) if first == last else f"{first}-{last}"
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -103,6 +108,18 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     key_fingerprint: str
 
 
+class AccessView(msgspec.Struct, frozen=True):
+    """A request for access and what became of it."""
+
+    access_id: str
+    appliance_id: str
+    name: str
+    state: str
+    """``waiting``, ``approved``, ``denied``, ``withdrawn``, ``over``."""
+    text: str
+    valid_until: float | None
+
+
 class PinView(msgspec.Struct, frozen=True):
     """Whom the PC takes for its GateManager."""
 
@@ -119,7 +136,18 @@ class GetStatus(_Word, frozen=True):
 
 
 class GetAppliances(_Word, frozen=True):
-    """Asks for all that the user may see, fresh from the GateManager."""
+    """Asks for all that the user may see: fresh from the GateManager, or as it was told last."""
+
+    fresh: bool = True
+
+
+class AskForAccess(_Word, frozen=True):
+    """Asks the approvers for what a grant with approval would open; answered with Access."""
+
+    target: str
+    reason: str
+    device_ids: tuple[str, ...] = ()
+    duration_s: float = 4 * 3600.0
 
 
 class ConnectTo(_Word, frozen=True):
@@ -235,12 +263,22 @@ class Status(_Word, frozen=True):
     sessions: tuple[SessionView, ...]
     ended: tuple[SessionView, ...]
     """The last few sessions that are over, newest last."""
+    revision: int = 0
+    """Of the tree; another one says that ``GetAppliances`` answers something else now."""
+    requests: tuple[AccessView, ...] = ()
 
 
 class Appliances(_Word, frozen=True):
     """Everything that the user may see."""
 
     appliances: tuple[ApplianceView, ...]
+    revision: int = 0
+
+
+class Access(_Word, frozen=True):
+    """The request waits for an approver."""
+
+    access: AccessView
 
 
 class ConnectedTo(_Word, frozen=True):
@@ -268,9 +306,11 @@ class Keys(_Word, frozen=True):
     offered: bytes | None
 
 
-Request: TypeAlias = GetStatus | GetAppliances | ConnectTo | DisconnectFrom | GetKeys | TrustKey | Logout
+Request: TypeAlias = GetStatus | GetAppliances | AskForAccess | ConnectTo | DisconnectFrom | GetKeys | TrustKey | Logout
 Beginning: TypeAlias = Begin | GiveCode | SendAgain
-Answer: TypeAlias = Failure | Done | Challenge | LoggedIn | Status | Appliances | ConnectedTo | Disconnected | Keys
+Answer: TypeAlias = (
+    Failure | Done | Challenge | LoggedIn | Status | Appliances | Access | ConnectedTo | Disconnected | Keys
+)
 
 _requests: Final[msgspec.msgpack.Decoder[Request]] = msgspec.msgpack.Decoder(Request)
 _answers: Final[msgspec.msgpack.Decoder[Answer]] = msgspec.msgpack.Decoder(Answer)

@@ -1,0 +1,286 @@
+"""The pages and what their buttons do. Every change is a form that leads back to a page; script only makes it live."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from gatelink.claims import parse_claim
+from gatelink.exceptions import GatelinkError, InputError
+from lm_client.core.local import (
+    Access,
+    AskForAccess,
+    ConnectedTo,
+    ConnectTo,
+    Disconnected,
+    DisconnectFrom,
+    Done,
+    Logout,
+)
+from lm_client.home import Home, be_user
+from lm_client.redeeming import check_new_password, redeem
+
+from .desk import Desk
+from .favourites import Favourites
+from .forms import Form, read_form
+from .guard import ENTRANCE, Guard
+from .keys import Door
+from .showing import Shelf
+
+_LOG_LINES: Final = 300
+_LOG_BYTES: Final = 128 * 1024
+_BEAT_S: Final = 15.0
+Do = Callable[[Form], Awaitable[str]]
+
+
+class Pages:
+    """Everything behind the guard."""
+
+    def __init__(self, desk: Desk, door: Door, port: int) -> None:
+        self._desk = desk
+        self._door = door
+        self._shelf = Shelf()
+        self._favourites = Favourites(desk.home)
+        self.last_used = time.monotonic()
+        routes = [
+            Route(ENTRANCE, self._enter),
+            Route("/", self._machines),
+            Route("/log", self._log),
+            Route("/about", self._about),
+            Route("/live", self._live),
+            Route("/static/{name}", self._shelf.serve),
+            *(
+                Route(path, self._post(do), methods=["POST"])
+                for path, do in {
+                    "/toggle": self._toggle,
+                    "/favourite": self._favourite,
+                    "/connect": self._connect,
+                    "/disconnect": self._disconnect,
+                    "/access": self._ask_for_access,
+                    "/redeem": self._redeem,
+                    "/login": self._log_in,
+                    "/code": self._give_code,
+                    "/again": self._send_again,
+                    "/give-up": self._give_up,
+                    "/logout": self._log_out,
+                }.items()
+            ),
+        ]
+        self._app = Starlette(routes=routes)
+        self.guarded = Guard(self._app, port, door)
+
+    # pages
+
+    async def _enter(self, request: Request) -> Response:
+        if not self._door.opens(request.query_params.get("word", ""), time.time()):
+            return PlainTextResponse("This link was used already, or is too old. Open the page with: lm ui\n", 403)
+        response = RedirectResponse("/", 303)
+        response.set_cookie(self.guarded.cookie_name, self._door.cookie, httponly=True, samesite="strict", path="/")
+        return response
+
+    async def _machines(self, request: Request) -> Response:
+        await self._desk.refresh(at_once=False)
+        if self._desk.status is None:
+            return self._alone()
+        query = request.query_params.get("q", "")[:100].strip()
+        tree = self._desk.tree
+        chosen = tree.by_id.get(request.query_params.get("at", ""))
+        rows = tree.search(query) if query else tree.rows(self._desk.toggled)
+        favourites = [found for each in self._favourites.ids if (found := tree.by_id.get(each))]
+        if chosen is None and len(tree.appliances) == 1:
+            chosen = tree.appliances[0]
+        values = {"query": query, "rows": rows, "chosen": chosen, "favourites": favourites, "at": "machines"}
+        return self._page("machines.html", **values)
+
+    async def _log(self, _request: Request) -> Response:
+        await self._desk.refresh(at_once=False)
+        lines = await asyncio.to_thread(_last_lines, self._desk.home)
+        return self._page("log.html", lines=lines, at="log")
+
+    async def _about(self, _request: Request) -> Response:
+        await self._desk.refresh(at_once=False)
+        return self._page("about.html", at="about")
+
+    def _alone(self) -> Response:
+        """The login, or what has to come before it."""
+        desk = self._desk
+        has_profile = desk.home.read(desk.home.profile_path) is not None
+        profile = desk.home.profile() if has_profile else None
+        return self._page("login.html", profile=profile, challenge=desk.challenge, at="login")
+
+    def _page(self, template: str, **values: Any) -> Response:
+        desk = self._desk
+        self.last_used = time.monotonic()
+        notices = list(desk.notices)
+        desk.notices.clear()
+        return self._shelf.page(template, **self._common(), notices=notices, **values)
+
+    def _common(self) -> dict[str, Any]:
+        desk = self._desk
+        status = desk.status
+        sessions = {each.appliance_id: each for each in status.sessions} if status else {}
+        requests = {each.appliance_id: each for each in status.requests} if status else {}
+        return {
+            "desk": desk,
+            "status": status,
+            "connected": sessions,
+            "requests": requests,
+            "favourite_ids": self._favourites.ids,
+            "pictures": {name: history.picture() for name, history in desk.histories.items()},
+        }
+
+    # what goes on
+
+    async def _live(self, request: Request) -> Response:
+        return StreamingResponse(self._events(request), media_type="text/event-stream")
+
+    async def _events(self, request: Request) -> AsyncIterator[str]:
+        """Say which parts are other ones; ``stale`` asks for the whole page again."""
+        shown: dict[str, str] = {}
+        version = request.query_params.get("version", "")
+        beat = time.monotonic()
+        async for _ in self._desk.watch():
+            if await request.is_disconnected():
+                return
+            self.last_used = time.monotonic()
+            if version != str(self._desk.version):
+                yield "event: stale\ndata: \n\n"
+            version = str(self._desk.version)
+            if self._desk.status is not None:
+                for part in ("bar", "sessions"):
+                    html = self._shelf.text(f"_{part}.html", **self._common())
+                    if shown.get(part) != html:
+                        if part in shown:
+                            yield f"event: part\ndata: {json.dumps({'id': part, 'html': html})}\n\n"
+                        shown[part] = html
+            if time.monotonic() - beat > _BEAT_S:
+                beat = time.monotonic()
+                yield ": still here\n\n"
+
+    # changes
+
+    def _post(self, do: Do) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(request: Request) -> Response:
+            where = "/"
+            self.last_used = time.monotonic()
+            try:
+                where = await do(await read_form(request))
+            except GatelinkError as error:
+                self._desk.tell(str(error), "bad")
+                where = _back(request)
+            self._desk.touch()
+            return RedirectResponse(where, 303)
+
+        return serve
+
+    async def _toggle(self, form: Form) -> str:
+        self._desk.toggled ^= {form.text("domain")}
+        return _here(form)
+
+    async def _favourite(self, form: Form) -> str:
+        self._favourites.toggle(form.text("appliance"))
+        return _here(form)
+
+    async def _connect(self, form: Form) -> str:
+        wanted = ConnectTo(
+            target="/".join(filter(None, (form.text("appliance"), form.text("device")))),
+            reason=form.text("reason"),
+            insist=form.is_on("insist"),
+            bridged=form.is_on("bridged"),
+        )
+        answer = await self._desk.ask(wanted, ConnectedTo)
+        await self._desk.refresh()
+        if answer.key_is_new:
+            self._desk.tell(
+                f"First session with {answer.session.name}. Its key: {answer.session.key_fingerprint}. "
+                "Compare it with the SiteManager's own page.",
+                "warn",
+            )
+        for warning in answer.warnings:
+            self._desk.tell(warning, "warn")
+        return _here(form)
+
+    async def _disconnect(self, form: Form) -> str:
+        await self._desk.ask(DisconnectFrom(target=form.text("appliance") or None), Disconnected)
+        await self._desk.refresh()
+        return _here(form)
+
+    async def _ask_for_access(self, form: Form) -> str:
+        hours = float(form.text("hours") or 4)
+        wanted = AskForAccess(
+            target=form.text("appliance"),
+            reason=form.text("reason"),
+            device_ids=form.every("device"),
+            duration_s=min(max(hours, 0.25), 24 * 31) * 3600,
+        )
+        answer = await self._desk.ask(wanted, Access)
+        self._desk.tell(f"Asked for access to {answer.access.name}. This page says when somebody has decided.")
+        await self._desk.refresh()
+        return _here(form)
+
+    async def _redeem(self, form: Form) -> str:
+        password = form.secret("password")
+        if password != form.secret("again"):
+            raise InputError("the two passwords are not the same: nothing was done")
+        check_new_password(password)
+        claim = parse_claim(form.text("invitation", 4096), "user")
+        profile, pin = await asyncio.to_thread(redeem, self._desk.home, claim, password)
+        self._desk.tell(f"This PC is {profile.user}'s now. GateManager: {pin.describe()}; locked to it from now on.")
+        await self._desk.log_in(password)
+        return "/"
+
+    async def _log_in(self, form: Form) -> str:
+        if user := form.text("user", 128):
+            be_user(self._desk.home, user, (form.text("gm", 253),))
+        await self._desk.log_in(form.secret("password"))
+        return "/"
+
+    async def _give_code(self, form: Form) -> str:
+        await self._desk.give_code(form.text("kind", 20), form.text("code", 64))
+        return "/"
+
+    async def _send_again(self, _form: Form) -> str:
+        await self._desk.send_again()
+        return "/"
+
+    async def _give_up(self, _form: Form) -> str:
+        await asyncio.to_thread(self._desk.give_up)
+        return "/"
+
+    async def _log_out(self, _form: Form) -> str:
+        await self._desk.ask(Logout(), Done)
+        await self._desk.refresh()
+        return "/"
+
+
+def _here(form: Form) -> str:
+    """Return the page with the machine and the search that it had."""
+    at, query = form.text("at", 64), form.text("q", 100)
+    words = [f"{name}={quote(value)}" for name, value in (("at", at), ("q", query)) if value]
+    return "/?" + "&".join(words) if words else "/"
+
+
+def _back(request: Request) -> str:
+    """Return the page from which a form was sent: our own origin is checked before."""
+    _, _, path = request.headers.get("referer", "").partition(request.headers["host"])
+    return path if path.startswith("/") and not path.startswith("//") else "/"
+
+
+def _last_lines(home: Home) -> list[str]:
+    try:
+        with home.log_path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _LOG_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return text.splitlines()[-_LOG_LINES:][::-1]

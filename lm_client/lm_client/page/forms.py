@@ -1,0 +1,59 @@
+"""What a browser sends: one small form, in one of the two ways without files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from gatelink.exceptions import InputError
+
+MAX_FORM_BYTES: Final = 256 * 1024
+"""A certificate file in base64 is the largest thing. A security limit."""
+_MAX_FIELDS: Final = 600
+_TIMEOUT_S: Final = 10.0
+
+
+class Form:
+    """Fields by name."""
+
+    def __init__(self, fields: dict[str, list[str]]) -> None:
+        self._fields = fields
+
+    def text(self, name: str, max_characters: int = 512) -> str:
+        """Return a field without blanks around it; empty if it is not there. Raises InputError if it is too long."""
+        value = self._fields.get(name, [""])[-1].strip()
+        if len(value) > max_characters:
+            raise InputError(f"{name}: {len(value)} characters; at most {max_characters} fit")
+        return value
+
+    def secret(self, name: str) -> str:
+        """Return a password as it was typed."""
+        return self._fields.get(name, [""])[-1][:1024]
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """Return every value of a field."""
+        return tuple(self._fields.get(name, []))
+
+    def is_on(self, name: str) -> bool:
+        """Whether a box was ticked."""
+        return name in self._fields
+
+
+async def read_form(request: Request) -> Form:
+    """Read the body. Raises InputError for what is no form of ours."""
+    data = b""
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_FORM_BYTES:
+                    raise InputError(f"a form of more than {MAX_FORM_BYTES} bytes")
+    except TimeoutError:
+        raise InputError("the browser did not finish the form") from None
+    try:
+        return Form(parse_qs(data.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    except ValueError:
+        raise InputError("the browser sent something that is no form") from None
