@@ -8,6 +8,7 @@
     gm.sqlite3       the records
     gm.sock          the running server's local socket
     lock             held by the running server
+    replaced/        what the last `gm restore` took the place of
 
 The directory is 0700, every file in it 0600: who can read it is the GateManager.
 """
@@ -36,6 +37,10 @@ APPLIANCE_LIFETIME_DAYS: Final = 30 * 365
 AUTHORITY_LIFETIME_DAYS: Final = 40 * 365
 WEB_LIFETIME_DAYS: Final = 397
 """The longest that browsers accept (CA/Browser Forum, ballot SC31)."""
+STAGING: Final = ".restore-"
+READY: Final = "restore.ready"
+REPLACED: Final = "replaced"
+"""Folders of ``backup.restoring``."""
 _OURS: Final = ("appliance.pem", "device_ca.pem", "user_ca.pem", "web.pem", "gm.sqlite3", "config.toml", "lock")
 
 
@@ -56,8 +61,26 @@ class DataDirectory:
 
     def check_is_finished(self) -> None:
         """Raise NotFound, which says what to do, unless ``gm init`` was completed here."""
+        if (self.path / READY).exists():
+            self._finish_restore()
         if not self.is_finished:
             raise NotFound(f"{self.path} holds no GateManager: run `gm init` first, or name the directory with --data")
+
+    def strange_entries(self) -> list[str]:
+        """Return what lies here and is not a GateManager's."""
+        names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
+        ours = (*_OURS, *(f".{name}" for name in _OURS), STAGING, READY, REPLACED, "acme.json", "gm.sock", ".backup-")
+        return [name for name in names if not name.startswith(ours)]
+
+    def _finish_restore(self) -> None:
+        """Go on with a restore that was interrupted."""
+        from .backup.restoring import finish
+
+        descriptor = self.lock()
+        try:
+            finish(self.path)
+        finally:
+            os.close(descriptor)
 
     def config(self) -> Config:
         """Read the settings."""
@@ -94,8 +117,7 @@ class DataDirectory:
 
         Raises Conflict if the directory is somebody else's: it is made unreadable for all others.
         """
-        strange = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
-        strange = [name for name in strange if not name.startswith((*_OURS, *(f".{ours}" for ours in _OURS)))]
+        strange = self.strange_entries()
         if strange:
             raise Conflict(f"{self.path} holds other files ({strange[0]}): name a directory of its own with --data")
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

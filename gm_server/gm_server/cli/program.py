@@ -36,6 +36,8 @@ _COMMANDS: Final = {
     "alarms": "alarms",
     "audit": "audit",
     "database": "database",
+    "backup": "backup",
+    "restore": "backup",
 }
 """Command -> module: only what runs is imported."""
 
