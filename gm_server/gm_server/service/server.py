@@ -9,10 +9,11 @@ import resource
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gatelink.claims import fingerprint_of
-from gatelink.identity import fingerprint_text, key_sha256
+from gatelink.identity import Identity, fingerprint_text, key_sha256
 from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
 from gm_server import __version__
 from gm_server.access.history import close_open_rows
@@ -120,7 +121,8 @@ class Server:
         manners = Manners(config.name, config.addresses, config.keepalive_s)
         self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
         self.live = Live(self.store, self.peers, self.sessions, self.appliance_desk.scans, clock, self.reload)
-        portal = Portal(self.store, self.live, self._about, self._sender, lambda: self._letters(seals), clock)
+        letters = partial(self._letters, seals)
+        portal = Portal(self.store, self.live, self._about, self._sender, letters, self._identity, clock)
         entrance = Entrance(portal, self.logins, config.addresses)
         self._arrivals = Arrivals(entrance, self._passwords, seals, lambda: self._letters(seals).address)
         own = AccountPages(entrance, self._passwords, self._authorities.users, seals)
@@ -233,6 +235,9 @@ class Server:
             ("this server (appliance certificate)", self.door.contexts.identity.certificate),
             ("this server (for browsers)", self._directory.web_identity().certificate),
         ]
+
+    def _identity(self) -> Identity:
+        return self.door.contexts.identity
 
     def _sender(self) -> Sender:
         return Sender(self.config.addresses, fingerprint_of(self.door.contexts.identity.certificate))

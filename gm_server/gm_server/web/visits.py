@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -17,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gatelink.exceptions import GatelinkError, InputError
-from gatelink.identity import certificate_sha256
+from gatelink.identity import Identity, certificate_sha256
 from gm_server.access.actors import Actor, Permission
 from gm_server.accounts.web_sessions import SEEN_S, note_seen
 from gm_server.acts.paging import Paging
@@ -59,6 +61,7 @@ class Portal:
         about: Callable[[], About],
         sender: Callable[[], Sender],
         letters: Callable[[], Letters],
+        identity: Callable[[], Identity],
         clock: Callable[[], float],
     ) -> None:
         self.store = store
@@ -68,6 +71,8 @@ class Portal:
         """What claims and invitations say of this GateManager."""
         self.letters = letters
         """What mail to approvers and requesters needs."""
+        self.identity = identity
+        """The appliance certificate with its key: it signs exports of the audit log."""
         self.clock = clock
         self.assets = Assets()
         self.renderer = Renderer(self.assets)
@@ -228,6 +233,11 @@ class Visit:
         """Return the page that says what went wrong."""
         code = status_of(error)
         return self.show("failed.html", code, error=str(error), code=code)
+
+    @staticmethod
+    def local_text(at: float | None, zone: str) -> str:
+        """Return a moment as a browser's field for date and time wants it, by the clock of a zone."""
+        return "" if at is None else datetime.fromtimestamp(at, ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M")
 
     def link(self, **changes: str | None) -> str:
         """Return this page's address with other parameters; None leaves one out."""

@@ -7,9 +7,18 @@ from starlette.routing import BaseRoute, Route
 from gm_server.web.streams import live
 from gm_server.web.visits import Portal
 
-from . import appliances, devices, domains, overview, people
+from . import appliances, devices, domains, grants, overview, people, records, requests
 
-_PAGES = (*overview.PAGES, *appliances.PAGES, *devices.PAGES, *domains.PAGES, *people.PAGES)
+_PAGES = (
+    *overview.PAGES,
+    *appliances.PAGES,
+    *devices.PAGES,
+    *domains.PAGES,
+    *people.PAGES,
+    *grants.PAGES,
+    *requests.PAGES,
+    *records.PAGES,
+)
 
 
 def routes(portal: Portal) -> list[BaseRoute]:
