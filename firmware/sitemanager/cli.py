@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIRECTORY",
         help="where gatelink.toml may lie: a boot partition, a USB stick; may be given more than once",
     )
+    run.add_argument("--trial-s", type=float, default=90.0, help="how long a change is on trial (default 90)")
     run.set_defaults(command=_run)
 
     page = commands.add_parser("page", parents=[places], help="the set-up page, a process without rights")
@@ -203,6 +204,7 @@ def _run(options: argparse.Namespace) -> None:
             LinuxNetwork(options.runtime, report),
             report,
             page_user=options.page_user,
+            trial_s=options.trial_s,
             provision_from=tuple(options.provision_from),
         )
         asyncio.new_event_loop().run_until_complete(daemon.run())

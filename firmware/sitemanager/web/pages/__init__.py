@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import access, backup, entrance, gatemanager, network, overview, service, trial, wizard
+from . import access, backup, entrance, gatemanager, machine, network, overview, service, trial, wizard
 
 ROUTES: Final = (
     *entrance.ROUTES,
@@ -12,6 +12,7 @@ ROUTES: Final = (
     *wizard.ROUTES,
     *network.ROUTES,
     *gatemanager.ROUTES,
+    *machine.ROUTES,
     *access.ROUTES,
     *backup.ROUTES,
     *service.ROUTES,

@@ -1,4 +1,4 @@
-"""Log, restart, and the pages of parts that may not be there."""
+"""Log, restart, firmware, diagnosis."""
 
 from __future__ import annotations
 
@@ -50,16 +50,6 @@ async def firmware(visit: Visit) -> Response:
     return await visit.page("firmware.html", now=await visit.ask(StatusRequest(), Status))
 
 
-async def devices(visit: Visit) -> Response:
-    """The devices as the GateManager told them."""
-    return await visit.page("devices.html", now=await visit.ask(StatusRequest(), Status))
-
-
-async def serial(visit: Visit) -> Response:
-    """The serial ports."""
-    return await visit.page("serial.html", now=await visit.ask(StatusRequest(), Status))
-
-
 async def diagnosis(visit: Visit) -> Response:
     """What is wrong, and what to do."""
     return await visit.page("diagnosis.html", now=await visit.ask(StatusRequest(), Status))
@@ -71,7 +61,5 @@ ROUTES: Final = (
     ("/log/gatelink-log.txt", ["GET"], log_file),
     ("/restart", ["GET", "POST"], restart),
     ("/firmware", ["GET"], firmware),
-    ("/devices", ["GET"], devices),
-    ("/serial", ["GET"], serial),
     ("/diagnosis", ["GET"], diagnosis),
 )
