@@ -16,6 +16,7 @@ def add_commands(commands: Any, places: argparse.ArgumentParser) -> None:
     for name, command, words in (
         ("devices", _devices, "the devices that are checked: green or red"),
         ("serial", _serial, "the serial ports"),
+        ("scan", _scan, "look for devices at the machine side: some seconds, read-only"),
     ):
         parser = commands.add_parser(name, parents=[places], help=words)
         parser.add_argument("--json", action="store_true", help="for programs")
@@ -44,6 +45,25 @@ def _serial(options: argparse.Namespace) -> None:
         for port in answer.ports
     ]
     _show(options, answer, rows, "no serial port was found; USB adapters and the board's own ports would be here")
+
+
+def _scan(options: argparse.Namespace) -> None:
+    from .core.scan_requests import ScanAnswer, ScanRequest
+    from .services.local_client import ask
+
+    answer = ask(options.runtime, ScanRequest(), ScanAnswer, timeout_s=120.0)
+    rows = [
+        (
+            device.address or device.mac,
+            " ".join(filter(None, (device.vendor, device.model))) or "?",
+            device.name,
+            f"by {', '.join(device.protocols)}" + (f"; preset {device.preset}" if device.preset else ""),
+        )
+        for device in answer.found
+    ]
+    _show(options, answer, rows, "nobody answered at the machine side")
+    if answer.text and not options.json:
+        sys.stdout.write(f"note: {answer.text}\n")
 
 
 def _show(options: argparse.Namespace, answer: LocalAnswer, rows: Sequence[Sequence[str]], empty: str) -> None:

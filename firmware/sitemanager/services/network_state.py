@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from gatelink.messages import Devices, OpenSession
-from sitemanager.core.admission import admit_devices, admit_tunnel
+from sitemanager.core.admission import HostNetwork, admit_devices, admit_tunnel
 from sitemanager.core.desired import DesiredState, SessionNetwork, session_network
 from sitemanager.exceptions import NetworkError
 from sitemanager.host.network import Network
@@ -64,6 +64,10 @@ class NetworkState:
         """Remove a session's network; what cannot be removed is reported, and lets nothing through."""
         await self._do(lambda: self._remove(session))
         self._tell()
+
+    async def known_networks(self) -> Sequence[HostNetwork]:
+        """Return the networks of this host. Raises NetworkError."""
+        return await self._do(self.network.networks)
 
     async def verify(self) -> None:
         """Put back what others changed, and report it."""

@@ -20,6 +20,7 @@ from .contacts import Contacts
 from .desk import Desk
 from .dev_port import DevPort
 from .device_checks import DeviceChecks
+from .discovery import Discovery
 from .gm_line import GmLine
 from .network_state import NetworkState
 from .remote_access import RemoteAccess
@@ -91,6 +92,7 @@ def parts(around: Surroundings) -> list[Part]:
         Contacts(around.access, around.status, around.report, around.record),
         DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now),
         serial,
+        Discovery(around.line, around.desk, around.network, around.report),
     ]
 
 

@@ -12,11 +12,15 @@ from gm_server.acts import claims as claim_acts
 from gm_server.acts.appliances import ApplianceChange
 from gm_server.acts.devices import DeviceView, check_service, list_devices
 from gm_server.appliances.devices import describe_ports
-from gm_server.local.messages import Appliances, AskAppliances, OnlineAppliance
+from gm_server.appliances.registry import get_appliance
+from gm_server.local.messages import Appliances, AskAppliances, AskScan, OnlineAppliance, Scanned
+from gm_server.names import printable
 
 from .output import json_option, show, show_one
 from .pages import every
 from .place import Place, pass_place
+
+SCAN_PATIENCE_S = 130.0
 
 
 @click.group()
@@ -147,6 +151,30 @@ def remove(place: Place, path: str) -> None:
     with place.write() as session:
         acts.remove_appliance(session, place.actor, path, place.now)
     click.echo(f"removed {path}")
+
+
+@appliances.command("scan")
+@click.argument("path")
+@json_option
+@pass_place
+def scan(place: Place, path: str, *, as_json: bool) -> None:
+    """Let an appliance look for devices at its machine side: some seconds, read-only, nothing that disturbs a PLC."""
+    with place.read() as session:
+        appliance_id = get_appliance(session, path).id
+    answer = place.ask(AskScan(appliance_id), SCAN_PATIENCE_S)
+    found = answer.found if isinstance(answer, Scanned) else ()
+    rows = [
+        {
+            "address": device.address or device.mac,
+            "vendor": printable(device.vendor),
+            "model": printable(device.model),
+            "name": printable(device.name),
+            "by": ", ".join(map(printable, device.protocols)),
+            "preset": printable(device.preset),
+        }
+        for device in found
+    ]
+    show(rows, as_json=as_json, empty="nobody answered at the machine side")
 
 
 def _devices(place: Place, session: Session, appliance_id: str) -> Iterator[DeviceView]:

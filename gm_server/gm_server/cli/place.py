@@ -55,10 +55,10 @@ class Place:
         with self.database() as database, database.write() as session:
             yield session
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question, timeout_s: float = 15.0) -> Answer:
         """Ask the running server; raises NotRunning."""
         self.directory.check_is_finished()
-        return ask(self.directory.path, question)
+        return ask(self.directory.path, question, timeout_s)
 
     def ask_if_running(self, question: Question) -> Answer | None:
         """Ask the running server; None if there is none."""

@@ -30,10 +30,10 @@ def socket_path(directory: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
-def ask(directory: Path, question: Question) -> Answer:
+def ask(directory: Path, question: Question, timeout_s: float = _TIMEOUT_S) -> Answer:
     """Return the server's answer; raises NotRunning if there is no server, GatelinkError if it says no."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_TIMEOUT_S)
+        connection.settimeout(timeout_s)
         try:
             with socket_path(directory) as path:
                 connection.connect(path)

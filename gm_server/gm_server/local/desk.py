@@ -24,13 +24,14 @@ from .messages import (
     AskAppliances,
     AskEnd,
     AskReload,
+    AskScan,
     AskSessions,
     AskStatus,
     Done,
     Failed,
     LiveSession,
     OnlineAppliance,
-    Question,
+    Scanned,
     Sessions,
     Status,
     encode,
@@ -78,24 +79,36 @@ class Desk:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            payload = b""
             async with asyncio.timeout(_TIMEOUT_S):
                 size_bytes = int.from_bytes(await reader.readexactly(HEADER_BYTES), "big")
                 if size_bytes <= _MAX_QUESTION_BYTES:
-                    writer.write(encode(self._answer_bytes(await reader.readexactly(size_bytes))))
+                    payload = await reader.readexactly(size_bytes)
+            if payload:
+                answer = encode(await self._answer_bytes(payload))
+                async with asyncio.timeout(_TIMEOUT_S):
+                    writer.write(answer)
                     await writer.drain()
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
-    def _answer_bytes(self, payload: bytes) -> Answer:
+    async def _answer_bytes(self, payload: bytes) -> Answer:
         try:
-            return self._answer(questions.decode(payload))
+            question = questions.decode(payload)
+            return await self._scan(question) if isinstance(question, AskScan) else self._answer(question)
         except msgspec.DecodeError:
             return Failed("the running server is of another version than this command")
         except GatelinkError as error:
             return Failed(str(error))
 
-    def _answer(self, question: Question) -> Answer:
+    async def _scan(self, question: AskScan) -> Answer:
+        peer = self._server.peers.appliance(question.appliance_id)
+        if peer is None:
+            return Failed("this appliance is not connected")
+        return Scanned(await self._server.appliance_desk.scans.scan(peer))
+
+    def _answer(self, question: AskStatus | AskAppliances | AskSessions | AskEnd | AskReload) -> Answer:
         server = self._server
         match question:
             case AskStatus():

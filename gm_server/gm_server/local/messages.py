@@ -6,6 +6,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from gatelink.messages import FoundDevice
+
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -33,6 +35,12 @@ class AskEnd(_Message, frozen=True):
 
 class AskReload(_Message, frozen=True):
     """Load the certificates anew."""
+
+
+class AskScan(_Message, frozen=True):
+    """Let an appliance look for devices at its machine side; takes up to two minutes."""
+
+    appliance_id: str
 
 
 class Status(_Message, frozen=True):
@@ -90,6 +98,12 @@ class Sessions(_Message, frozen=True):
     sessions: tuple[LiveSession, ...]
 
 
+class Scanned(_Message, frozen=True):
+    """What the appliance found."""
+
+    found: tuple[FoundDevice, ...]
+
+
 class Done(_Message, frozen=True):
     """It is done."""
 
@@ -100,8 +114,8 @@ class Failed(_Message, frozen=True):
     text: str
 
 
-Question: TypeAlias = AskStatus | AskAppliances | AskSessions | AskEnd | AskReload
-Answer: TypeAlias = Status | Appliances | Sessions | Done | Failed
+Question: TypeAlias = AskStatus | AskAppliances | AskSessions | AskEnd | AskReload | AskScan
+Answer: TypeAlias = Status | Appliances | Sessions | Scanned | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
