@@ -7,10 +7,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "property", "vectors", "inproc", "netns", "browser", "repo")
 IN_CI = os.environ.get("CI") == "true"
+
+# How fast examples are made says something of the machine and nothing of the code.
+settings.register_profile("gatelink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gatelink")
 
 _passed: Counter[str] = Counter()
 _skipped: list[str] = []

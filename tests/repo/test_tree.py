@@ -23,7 +23,9 @@ def text_of(path: Path) -> str:
 
 
 def test_modules_fit_on_a_few_screens() -> None:
-    long = {str(path.relative_to(ROOT)): text_of(path).count("\n") for path in tracked() if path.suffix == ".py"}
+    # Migrations are written by a program and read by none.
+    modules = [path for path in tracked() if path.suffix == ".py" and path.parent.name != "versions"]
+    long = {str(path.relative_to(ROOT)): text_of(path).count("\n") for path in modules}
     assert {name: lines for name, lines in long.items() if lines > MOST_LINES} == {}
 
 

