@@ -143,7 +143,9 @@ class Modem:
         deadline = time.monotonic() + timeout_s
         while mark not in self._pending:
             if b"ERROR" in self._pending:
-                raise GatelinkError(f"{self._name}: the modem takes no message ({self._line(deadline)})")
+                while "ERROR" not in (line := self._line(deadline)):
+                    continue
+                raise GatelinkError(f"{self._name}: the modem takes no message ({line})")
             self._read(deadline)
         self._pending = self._pending.partition(mark)[2]
 

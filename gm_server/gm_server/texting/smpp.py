@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from .settings import SmppProvider
 TIMEOUT_S: Final = 10
 _MAX_PDUS: Final = 32
 """Looked at while waiting for one answer."""
+_SILENT: Final = "gm.texting.smpplib"
+logging.getLogger(_SILENT).setLevel(logging.CRITICAL)
+"""It would write whole PDUs, passwords among them; what it has to say comes as exceptions."""
 
 
 async def send_by_smpp(provider: SmppProvider, recipient: str, text: str) -> None:
@@ -27,7 +31,14 @@ async def send_by_smpp(provider: SmppProvider, recipient: str, text: str) -> Non
 
 def _send(provider: SmppProvider, recipient: str, text: str) -> None:
     context = ssl.create_default_context() if provider.tls else None
-    client = smpplib.client.Client(provider.host, provider.port, timeout=TIMEOUT_S, ssl_context=context)
+    client = smpplib.client.Client(
+        provider.host,
+        provider.port,
+        timeout=TIMEOUT_S,
+        logger_name=_SILENT,
+        ssl_context=context,
+        allow_unknown_opt_params=True,
+    )
     try:
         client.connect()
         client.bind_transmitter(system_id=provider.system_id, password=provider.secret)
