@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -83,7 +84,10 @@ class Api:
 
     def mount(self) -> Mount:
         """Return the application at its address."""
-        return Mount(BASE, app=self)
+        mount = Mount(BASE, app=self)
+        # Also for what no address is: a line break in it is not the portal's to answer.
+        mount.path_regex = re.compile(f"^{BASE}/(?P<path>.*)$", re.DOTALL)
+        return mount
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; whatever happens is answered as a problem."""

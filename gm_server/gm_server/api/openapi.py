@@ -32,6 +32,7 @@ def document() -> dict[str, Any]:
     """Return the whole description."""
     types = [kind for endpoint in ENDPOINTS for kind in (endpoint.body, endpoint.answer) if kind is not None]
     _, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
+    _let_repeat(components)
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
         paths.setdefault(BASE + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
@@ -79,6 +80,17 @@ _PROBLEMS: Final = {
 }
 
 
+def _let_repeat(schema: Any) -> None:
+    """What is a set here may be said twice."""
+    if isinstance(schema, dict):
+        schema.pop("uniqueItems", None)
+        for part in schema.values():
+            _let_repeat(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _let_repeat(part)
+
+
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
@@ -96,7 +108,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
     for name in _NAME.findall(endpoint.path):
-        schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
+        schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     [[root], parts] = msgspec.json.schema_components([endpoint.query], ref_template="{name}")
     for name, schema in parts[root["$ref"]]["properties"].items():

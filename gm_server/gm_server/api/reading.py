@@ -22,9 +22,13 @@ def read_query(request: Request, kind: type[msgspec.Struct]) -> Any:
             raise HttpError(400, f"the parameter {name[:60]} is there twice")
         values[name] = value
     try:
-        return msgspec.convert(values, kind, strict=False)
+        read = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise HttpError(400, f"the parameters are wrong: {error}") from None
+    for name in values:
+        if getattr(read, name) is None:
+            raise HttpError(400, f"the parameter {name} cannot be null: leave it out")
+    return read
 
 
 async def read_body(request: Request, kind: Any) -> Any:
@@ -41,9 +45,20 @@ async def read_body(request: Request, kind: Any) -> Any:
     except ClientDisconnect:
         raise HttpError(400, "the body did not come") from None
     try:
-        return msgspec.json.decode(bytes(data), type=kind)
+        return msgspec.convert(_whole(msgspec.json.decode(bytes(data))), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, f"the body is wrong: {error}") from None
+
+
+def _whole(value: Any) -> Any:
+    """Make integers of whole numbers that are written with a point: in JSON 3.0 is one."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return value
 
 
 def bearer_secret(request: Request) -> str:
