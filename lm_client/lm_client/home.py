@@ -7,6 +7,7 @@ known_appliances.json   the SiteManagers' keys
 alarms.json             foreign certificates met in the GateManager's place, until it was told
 favourites.json         machines that the user wants at hand
 page.json, page.lock    where the local page listens, and the key to it
+profiles/NAME/          the same files for another GateManager or user
 config.toml             the user's own settings (may be absent)
 pending-*.pem           a key whose certificate has not come yet, under the password
 agent.log               what the agent did
@@ -28,6 +29,8 @@ from gatelink.files import write_atomically
 
 _MAX_SOCKET_PATH_BYTES: Final = 100
 """The kernel takes 107."""
+_PROFILES: Final = "profiles"
+_MAX_PROFILE: Final = 32
 T = TypeVar("T")
 
 
@@ -59,6 +62,22 @@ class Home:
             return cls(Path(chosen).absolute())
         configuration = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
         return cls(Path(configuration) / "gatelink-lm")
+
+    def of_profile(self, name: str) -> Home:
+        """Return the home of another user or GateManager of the same person. Raises InputError for no name."""
+        if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum() or len(name) > _MAX_PROFILE:
+            raise InputError(
+                f"{name[:40]!r} is no name for a profile: letters, digits, - and _, at most {_MAX_PROFILE}"
+            )
+        return Home(self.path / _PROFILES / name)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of the profiles beside the usual one."""
+        try:
+            return tuple(sorted(entry.name for entry in (self.path / _PROFILES).iterdir() if entry.is_dir()))
+        except OSError:
+            return ()
 
     @property
     def config_path(self) -> Path:

@@ -180,6 +180,10 @@ class LinkManager:
         self.service.wait_for_line(r"listen", 10)
         return self.service
 
+    def argv(self, *arguments: str) -> list[str | Path]:
+        """The command line of an engineer's command."""
+        return [_BIN / "lm", *arguments]
+
     def with_names(self, argv: Sequence[str | Path]) -> list[str | Path]:
         """The command line that runs a program for which this PC's hosts file is /etc/hosts."""
         script = 'mount --bind "$0" /etc/hosts && exec "$@"'
@@ -189,9 +193,13 @@ class LinkManager:
         self, *arguments: str, check: bool = True, stdin_text: str | None = None, timeout_s: float = 60.0
     ) -> Completed:
         """Run an engineer's command."""
-        argv: list[str | Path] = [_BIN / "lm", *arguments]
         return self.place.run(
-            argv, check=check, stdin_text=stdin_text, env=self.environment, user=self.user, timeout_s=timeout_s
+            self.argv(*arguments),
+            check=check,
+            stdin_text=stdin_text,
+            env=self.environment,
+            user=self.user,
+            timeout_s=timeout_s,
         )
 
     def begin(self, *arguments: str) -> Process:

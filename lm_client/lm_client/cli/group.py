@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Final
 
 import click
@@ -15,7 +16,13 @@ _MODULES: Final = {
     "login": "login",
     "logout": "login",
     "agent": "login",
-    "list": "sessions",
+    "list": "tree",
+    "tree": "tree",
+    "favourite": "tree",
+    "request": "access",
+    "profiles": "profiles",
+    "completion": "completion",
+    "doctor": "doctor",
     "connect": "sessions",
     "disconnect": "sessions",
     "status": "status",
@@ -41,8 +48,15 @@ class _LazyGroup(click.Group):
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--home", metavar="DIR", help="Where this user's files are [GATELINK_LM_HOME, ~/.config/gatelink-lm].")
+@click.option(
+    "--profile", metavar="NAME", help="Another GateManager or user beside the usual one [GATELINK_LM_PROFILE]."
+)
 @click.version_option(__version__, message="lm %(version)s")
 @click.pass_context
-def lm(context: click.Context, home: str | None) -> None:
+def lm(context: click.Context, home: str | None, profile: str | None) -> None:
     """Reach devices behind a SiteManager."""
     context.obj = home
+    if name := profile or os.environ.get("GATELINK_LM_PROFILE"):
+        from lm_client.home import Home
+
+        context.obj = str(Home.find(home).of_profile(name).path)

@@ -1,4 +1,4 @@
-"""``lm list``, ``lm connect`` and ``lm disconnect``."""
+"""``lm connect`` and ``lm disconnect``."""
 
 from __future__ import annotations
 
@@ -7,44 +7,30 @@ import click
 from gatelink.exceptions import InputError
 from lm_client.asking import ask
 from lm_client.core.local import (
-    Appliances,
     ConnectedTo,
     ConnectTo,
     Disconnected,
     DisconnectFrom,
-    GetAppliances,
 )
 from lm_client.core.names import path_of
 from lm_client.home import Home
 
+from .completion import complete_session, complete_target
 from .showing import show_devices, show_json
 
 _MAX_REASON_CHARACTERS = 512
 
 
-@click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_obj
-def list_command(home_option: str | None, as_json: bool) -> None:
-    """Show the appliances and devices that you may reach."""
-    answer = ask(Home.find(home_option), GetAppliances(), Appliances)
-    if as_json:
-        show_json(answer.appliances)
-        return
-    if not answer.appliances:
-        click.echo("There is nothing that you may reach. Ask your administrator for a grant.")
-    for appliance in sorted(answer.appliances, key=path_of):
-        click.echo(f"{path_of(appliance)}  {'online' if appliance.online else 'offline'}")
-        show_devices(appliance.devices)
-
-
 @click.command("connect")
-@click.argument("target", metavar="APPLIANCE[/DEVICE]")
+@click.argument("target", metavar="APPLIANCE[/DEVICE]", shell_complete=complete_target)
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is noted in the GateManager's log.")
 @click.option("--real", "insist", is_flag=True, help="Own addresses even if they hide hosts of a network of this PC.")
+@click.option("--bridged", is_flag=True, help="Be in the machine's Ethernet: for discovery in vendor tools.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def connect_command(home_option: str | None, target: str, reason: str, insist: bool, as_json: bool) -> None:
+def connect_command(
+    home_option: str | None, target: str, reason: str, insist: bool, bridged: bool, as_json: bool
+) -> None:
     """Reach all your devices behind an appliance, or one of them.
 
     At their own addresses where those are free on this PC, else at virtual ones that stay the same; what to type is
@@ -52,7 +38,9 @@ def connect_command(home_option: str | None, target: str, reason: str, insist: b
     """
     if len(reason) > _MAX_REASON_CHARACTERS:
         raise InputError(f"the reason has {len(reason)} characters; at most {_MAX_REASON_CHARACTERS} fit")
-    answer = ask(Home.find(home_option), ConnectTo(target=target, reason=reason, insist=insist), ConnectedTo)
+    answer = ask(
+        Home.find(home_option), ConnectTo(target=target, reason=reason, insist=insist, bridged=bridged), ConnectedTo
+    )
     if as_json:
         show_json(answer)
         return
@@ -67,7 +55,7 @@ def connect_command(home_option: str | None, target: str, reason: str, insist: b
 
 
 @click.command("disconnect")
-@click.argument("target", metavar="[APPLIANCE]", required=False)
+@click.argument("target", metavar="[APPLIANCE]", required=False, shell_complete=complete_session)
 @click.option("--all", "everything", is_flag=True, help="End every session.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj

@@ -66,7 +66,7 @@ class Branches:
         for appliance in self.appliances:
             visible = True
             level = 0
-            for level, path in enumerate(_above(appliance.domain)):  # noqa: B007: the last one is the appliance's
+            for level, path in enumerate(_above(appliance.domain)):
                 is_open = (len(self.appliances) <= OPEN_BELOW or level == 0) != (path in toggled)
                 if visible and path not in seen:
                     seen.add(path)
@@ -81,12 +81,7 @@ class Branches:
 
     def search(self, text: str) -> Rows:
         """Return the appliances in whose path, devices or addresses every word of the text occurs."""
-        words = text.casefold().split()
-        matches = [
-            appliance
-            for appliance, haystack in zip(self.appliances, self._haystacks, strict=True)
-            if all(word in haystack for word in words)
-        ]
+        matches = self.matches(text)
         shown = matches[: MAX_ROWS // 2]
         rows: list[Branch | Leaf] = []
         before = None
@@ -96,6 +91,15 @@ class Branches:
                 rows.append(Branch(before, before, 0, True, *self._counts[before]))
             rows.append(Leaf(appliance, 1 if appliance.domain else 0))
         return Rows(tuple(rows), len(matches), len(matches) - len(shown))
+
+    def matches(self, text: str) -> list[ApplianceView]:
+        """Return the same without rows and bounds."""
+        words = text.casefold().split()
+        return [
+            appliance
+            for appliance, haystack in zip(self.appliances, self._haystacks, strict=True)
+            if all(word in haystack for word in words)
+        ]
 
 
 def _above(domain: str) -> list[str]:

@@ -26,11 +26,11 @@ from lm_client.core.local import (
     Done,
     Logout,
 )
+from lm_client.favourites import Favourites
 from lm_client.home import Home, be_user
 from lm_client.redeeming import check_new_password, redeem
 
 from .desk import Desk
-from .favourites import Favourites
 from .forms import Form, read_form
 from .guard import ENTRANCE, Guard
 from .keys import Door
