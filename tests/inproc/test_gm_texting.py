@@ -14,6 +14,7 @@ from fakes.gsm_modem import GsmModem
 from fakes.message_centre import MessageCentre
 from gatelink.exceptions import GatelinkError, InputError
 from gm_server.access.actors import Actor, Role, at_the_console
+from gm_server.cli.program import run
 from gm_server.database.tables import AuditEntry, Setting
 from gm_server.exceptions import Forbidden
 from gm_server.texting import modem as modem_module
@@ -30,7 +31,7 @@ from gm_server.texting.settings import (
     save_texting,
     shown,
 )
-from inproc.gm_running import RunningGm, running_gm
+from inproc.gm_running import RunningGm, make_directory, running_gm
 from inproc.text_service import SECRET, text_service
 
 NUMBER = "+4915123456789"
@@ -202,3 +203,26 @@ def test_what_a_message_holds_is_data_wherever_it_is_put(tmp_path: Path) -> None
             assert SECRET not in str(failed.value)
 
     asyncio.run(scenario())
+
+
+def test_console_sets_providers_up_and_tests_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATELINK_GM_DATA", str(make_directory(tmp_path / "gm").path))
+    with MessageCentre("gatelink", "secret") as centre:
+        file = tmp_path / "providers.json"
+        common = {"kind": "smpp", "name": "centre", "host": "127.0.0.1", "port": centre.port, "system_id": "gatelink"}
+        file.write_text(json.dumps({"providers": [{**common, "secret": "secret"}]}))
+        assert run(["sms", "test", "+49 151 23456789"]) == 1
+        assert "no provider is set up" in capsys.readouterr().err
+        assert run(["sms", "set", str(file)]) == 0
+        assert run(["sms", "show"]) == 0
+        shown_text = capsys.readouterr().out
+        assert '"secret": ""' in shown_text
+        # What is shown can be set again: the secret stays.
+        file.write_text(shown_text.partition("\n")[2])
+        assert run(["sms", "set", str(file)]) == 0
+        assert run(["sms", "test", "+49 151 23456789"]) == 0
+        assert "sent to +4915123456789 by centre" in capsys.readouterr().out
+        assert run(["sms", "test", "0151 23456789"]) == 2
+        assert len(centre.taken) == 1

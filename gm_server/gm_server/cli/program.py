@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "sessions": "sessions",
     "certificates": "certificates",
     "tokens": "tokens",
+    "sms": "sms",
     "certificate": "certificate",
     "alarms": "alarms",
     "audit": "audit",
