@@ -30,7 +30,7 @@ def matching_step(secret: bytes, code: str, now: float, last_step: int) -> int |
     """Return the time step whose code this is, if it is later than ``last_step``: no code counts twice."""
     present = int(now // STEP_S)
     found = None
-    for step in range(present - _TOLERATED_STEPS, present + _TOLERATED_STEPS + 1):
+    for step in range(max(0, present - _TOLERATED_STEPS), present + _TOLERATED_STEPS + 1):
         is_it = hmac.compare_digest(code_of_step(secret, step).encode(), code.encode())
         if is_it and step > last_step and found is None:
             found = step
