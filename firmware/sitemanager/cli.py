@@ -16,6 +16,8 @@ DEFAULT_STATE: Final = "/var/lib/gatelink-sm"
 DEFAULT_RUNTIME: Final = "/run/gatelink-sm"
 DEFAULT_PAGE_USER: Final = "gatelink-page"
 MAX_CLAIM_BYTES: Final = 16 * 1024
+SOCKET_NAME: Final = "sm.sock"
+"""As ``core.local`` has it, which is not imported for this alone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,17 +133,51 @@ def _parser() -> argparse.ArgumentParser:
 def _enrol(options: argparse.Namespace) -> None:
     from gatelink.exceptions import InputError
 
+    from .exceptions import DaemonError
     from .host.state import State
 
     state = State(options.state)
-    with state.exclusive():
-        if state.is_enrolled:
-            raise InputError(
-                f"this unit is enrolled already, as {state.known().name!r}; to enrol anew, first sm reset --yes"
-            )
-        import asyncio
+    if state.is_enrolled:
+        raise InputError(
+            f"this unit is enrolled already, as {state.known().name!r}; to enrol anew, first sm reset --yes"
+        )
+    try:
+        with state.exclusive():
+            import asyncio
 
-        asyncio.run(_enrol_with(options, state))
+            asyncio.run(_enrol_with(options, state))
+            return
+    except DaemonError:
+        if not (options.runtime / SOCKET_NAME).exists():
+            raise
+    _enrol_by_daemon(options)
+
+
+def _enrol_by_daemon(options: argparse.Namespace) -> None:
+    """The daemon runs and does it; this says how it goes, until it is done or an administrator has to act."""
+    import time
+
+    from gatelink.exceptions import InputError
+
+    from .core.local_requests import EnrolmentAnswer, EnrolmentRequest, EnrolRequest
+    from .logs import report
+    from .services.local_client import ask
+
+    request = EnrolRequest(address=options.gm) if options.gm else EnrolRequest(claim=_claim_text(options))
+    answer = ask(options.runtime, request, EnrolmentAnswer)
+    said = ""
+    while answer.phase in ("trying", "waiting"):
+        if answer.text != said:
+            said = answer.text
+            report(said)
+        if answer.phase == "waiting" and answer.pin_serial and not options.wait:
+            report("the daemon goes on asking; or use sm enrol --wait")
+            return
+        time.sleep(0.5)
+        answer = ask(options.runtime, EnrolmentRequest(), EnrolmentAnswer)
+    if answer.phase != "enrolled":
+        raise InputError(answer.text)
+    report(answer.text)
 
 
 async def _enrol_with(options: argparse.Namespace, state: object) -> None:
@@ -288,7 +324,6 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _lock(options: argparse.Namespace) -> None:
-    from .core.local import SOCKET_NAME
     from .core.local_requests import LockChangedRequest
     from .core.status import Status
     from .exceptions import DaemonError
@@ -349,6 +384,18 @@ def _reset(options: argparse.Namespace) -> None:
     if not options.yes:
         raise InputError("this forgets the GateManager and this unit's key for good; say sm reset --yes if you mean it")
     state = State(options.state)
+    if (options.runtime / SOCKET_NAME).exists():
+        from .core.local import DoneAnswer
+        from .core.local_requests import ForgetRequest
+        from .exceptions import DaemonError
+        from .services.local_client import ask
+
+        try:
+            report(ask(options.runtime, ForgetRequest(), DoneAnswer).text)
+        except DaemonError:
+            pass
+        else:
+            return
     with state.exclusive():
         state.reset()
     report("forgotten: pin, identity and names; configuration and lock are as they were")

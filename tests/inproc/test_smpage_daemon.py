@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from gatelink.claims import Claim, claim_text
 from gatelink.messages import ApplianceEvent, ApplianceStatus, EventsKept
 from inproc import virtual_time
 from inproc.sm_site import Site, SiteGm, eventually, site_and_gm
@@ -373,3 +374,30 @@ def test_key_switch_locks_whenever_it_is_not_certainly_closed(tmp_path: Path) ->
         await contacts.close()
 
     virtual_time.run(conversation())
+
+
+def test_file_on_a_stick_is_taken_once_and_its_result_is_beside_it(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        stick = tmp_path / "stick"
+        stick.mkdir()
+        claim = claim_text(Claim("appliance", "clm-1", bytes(16), ("127.0.0.1",)))
+        async with new_unit(tmp_path, provision_from=(tmp_path / "none", stick)) as (site, technician, _):
+            file = stick / "gatelink.toml"
+            file.write_text("claim = 'glc1_half'\n[config]\nports = [0]\n")
+            await eventually((stick / "gatelink.mistakes.txt").exists, "the mistakes")
+            assert "claim: the claim is damaged" in (stick / "gatelink.mistakes.txt").read_text()
+            assert config_store.load(site.state.directory) == Config()
+            await technician.set_up()
+            file.write_text(f'claim = "{claim}"\n[config]\ndev_interfaces = ["eth1"]\nports = [9]\n')
+            await eventually(lambda: not file.exists(), "the end of the file")
+            await eventually((stick / "gatelink.result.txt").exists, "the result")
+            assert not (stick / "gatelink.mistakes.txt").exists()
+            assert claim not in (stick / "gatelink.applied.toml").read_text()
+            assert config_store.load(site.state.directory).dev_interfaces == ("eth1",)
+            await eventually(lambda: site.said("cannot redeem the claim yet"), "the first attempt")
+            assert site.state.pending_claim() == claim
+            answer = await technician.ask(asks.EnrolmentRequest(), asks.EnrolmentAnswer)
+            assert answer.phase == "trying"
+            assert not any(claim in line for line in site.lines)
+
+    asyncio.run(conversation())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,7 +18,8 @@ from sitemanager.core.local_requests import TrialAnswer
 from sitemanager.host import config_store
 from sitemanager.host.state import State
 
-from .parts import Part
+if TYPE_CHECKING:
+    from .parts import Part
 
 TRIAL_S: Final = 90.0
 
@@ -68,6 +69,20 @@ class Configuration:
         if not values.get("gm_addresses"):
             values["gm_addresses"] = list(self.config.gm_addresses)
         return await self._try(checked(values, "backup"))
+
+    async def adopt(self, values: dict[str, Any]) -> None:
+        """Change keys for good, with no trial: where nobody sits who could keep it. Raises ConfigError, StateError."""
+        async with self._turn:
+            if self._trial is not None:
+                raise InputError("a change is on trial; keep or undo it first")
+            present: dict[str, Any] = msgspec.to_builtins(self.config)
+            before, config = self.config, checked({**present, **values}, "configuration")
+            try:
+                await self._use(config)
+            except GatelinkError:
+                await self._use(before)
+                raise
+            config_store.save(self._directory, config)
 
     def learn_addresses(self) -> None:
         """An enrolment wrote where the GateManager is: use that, in a change on trial as well. Raises StateError."""

@@ -21,11 +21,14 @@ from .desk import Desk
 from .dev_port import DevPort
 from .device_checks import DeviceChecks
 from .discovery import Discovery
+from .doctor.part import Doctor
 from .gm_line import GmLine
+from .heartbeat import Heartbeat
 from .network_state import NetworkState
 from .remote_access import RemoteAccess
 from .serial.part import SerialPorts
 from .setup import Setup
+from .stick import Stick
 
 if TYPE_CHECKING:
     from .configuration import Configuration
@@ -85,14 +88,18 @@ class Surroundings:
 
 def parts(around: Surroundings) -> list[Part]:
     """Return every part, in the order in which they get a configuration; they end the other way round."""
+    checks = DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now)
     serial = SerialPorts(around.desk, around.appliance, around.report)
     around.network.observers.append(serial.sessions_changed)
     return [
+        Heartbeat(around.runtime, around.status, around.record),
         DevPort(around.report),
+        Stick(around.provision_from, around.state, around.configuration, around.setup, around.report),
         Contacts(around.access, around.status, around.report, around.record),
-        DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now),
+        checks,
         serial,
         Discovery(around.line, around.desk, around.network, around.report),
+        Doctor(around.desk, around.network, around.state, checks.devices),
     ]
 
 
