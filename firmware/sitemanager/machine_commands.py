@@ -16,11 +16,14 @@ def add_commands(commands: Any, places: argparse.ArgumentParser) -> None:
     for name, command, words in (
         ("devices", _devices, "the devices that are checked: green or red"),
         ("serial", _serial, "the serial ports"),
+        ("doctor", _doctor, "what works and what does not, from the cable to each device, and what to do"),
         ("scan", _scan, "look for devices at the machine side: some seconds, read-only"),
     ):
         parser = commands.add_parser(name, parents=[places], help=words)
         parser.add_argument("--json", action="store_true", help="for programs")
         parser.set_defaults(command=command)
+        if name == "doctor":
+            parser.add_argument("--letter", action="store_true", help="the letter to the IT department")
 
 
 def _devices(options: argparse.Namespace) -> None:
@@ -64,6 +67,23 @@ def _scan(options: argparse.Namespace) -> None:
     _show(options, answer, rows, "nobody answered at the machine side")
     if answer.text and not options.json:
         sys.stdout.write(f"note: {answer.text}\n")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .core.diagnosis import DoctorAnswer, DoctorRequest, finding_rows
+    from .services.local_client import ask
+
+    answer = ask(options.runtime, DoctorRequest(), DoctorAnswer, timeout_s=70.0)
+    if options.json:
+        _show(options, answer, (), "")
+    elif options.letter:
+        sys.stdout.write(answer.letter)
+    else:
+        from .logs import printable
+
+        sys.stdout.write("".join(f"{printable(row)}\n" for row in finding_rows(answer.findings)))
+        sys.stdout.write("\nA letter to the IT department, with exactly what to open: sm doctor --letter\n")
+    return int(any(finding.verdict == "fault" for finding in answer.findings))
 
 
 def _show(options: argparse.Namespace, answer: LocalAnswer, rows: Sequence[Sequence[str]], empty: str) -> None:

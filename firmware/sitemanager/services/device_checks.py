@@ -11,7 +11,6 @@ from gatelink.messages.appliance import DeviceWatch
 from sitemanager.config import Config
 from sitemanager.core.checks import CheckBook, Finding
 from sitemanager.core.device_requests import CheckedDevice, DevicesAnswer, DevicesRequest
-from sitemanager.core.local import Caller
 from sitemanager.exceptions import NetworkError
 from sitemanager.host.probes.connections import check_modbus, check_tcp
 from sitemanager.host.probes.ping import ping
@@ -40,7 +39,7 @@ class DeviceChecks:
         self._untold = False
         line.on(WatchDevices, self._watch)
         line.on_connected(lambda _: self._forget_told())
-        desk.register(DevicesRequest, self._devices)
+        desk.register(DevicesRequest, lambda _request, _caller: self.devices())
 
     async def use(self, config: Config) -> None:
         """Nothing of the configuration matters here."""
@@ -103,8 +102,8 @@ class DeviceChecks:
             return Finding(False, "no answer to ping")
         return Finding(True, f"answers ping after {took_s * 1000:.0f} ms")
 
-    def _devices(self, request: DevicesRequest, caller: Caller) -> DevicesAnswer:
-        del request, caller
+    def devices(self) -> DevicesAnswer:
+        """Return what is known of each device."""
         states = {state.device_id: state for state in self._book.states}
         rows = []
         for watch in self._book.watched:
