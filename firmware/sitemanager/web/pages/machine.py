@@ -16,13 +16,26 @@ from sitemanager.web.visit import Visit
 
 from .trial import try_values
 
+SCAN_S: Final = 115.0
 BAUDS: Final = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
 async def devices(visit: Visit) -> Response:
-    """The devices as the GateManager told them, green or red."""
+    """The devices as the GateManager told them, green or red; and a look for others."""
+    scan, error = None, ""
+    if visit.request.method == "POST":
+        # What devices say of themselves needs many more modules: loaded by who looks.
+        from sitemanager.core.scan_requests import ScanAnswer, ScanRequest
+
+        await visit.read()
+        try:
+            scan = await visit.ask(ScanRequest(), ScanAnswer, timeout_s=SCAN_S)
+        except NotDone as refused:
+            error = str(refused)
     answer = await visit.ask(DevicesRequest(), DevicesAnswer)
-    return await visit.page("devices.html", now=await visit.ask(StatusRequest(), Status), devices=answer.devices)
+    now = await visit.ask(StatusRequest(), Status)
+    status = 409 if error else 200
+    return await visit.page("devices.html", status=status, now=now, devices=answer.devices, scan=scan, error=error)
 
 
 async def serial(visit: Visit) -> Response:
@@ -66,6 +79,6 @@ def _known(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 ROUTES: Final = (
-    ("/devices", ["GET"], devices),
+    ("/devices", ["GET", "POST"], devices),
     ("/serial", ["GET", "POST"], serial),
 )

@@ -9,8 +9,11 @@ from starlette.responses import JSONResponse, Response
 from sitemanager.core.local import DoneAnswer
 from sitemanager.core.local_requests import LogAnswer, LogRequest, RestartRequest, StatusRequest
 from sitemanager.core.status import Status
+from sitemanager.web.daemon import NotDone
 from sitemanager.web.shown import clock
 from sitemanager.web.visit import Visit
+
+DOCTOR_S: Final = 65.0
 
 
 async def log(visit: Visit) -> Response:
@@ -51,8 +54,18 @@ async def firmware(visit: Visit) -> Response:
 
 
 async def diagnosis(visit: Visit) -> Response:
-    """What is wrong, and what to do."""
-    return await visit.page("diagnosis.html", now=await visit.ask(StatusRequest(), Status))
+    """What is wrong and what to do, when it was asked for; and the letter to the site's IT department."""
+    report, error = None, ""
+    if visit.request.method == "POST":
+        from sitemanager.core.diagnosis import DoctorAnswer, DoctorRequest
+
+        await visit.read()
+        try:
+            report = await visit.ask(DoctorRequest(), DoctorAnswer, timeout_s=DOCTOR_S)
+        except NotDone as refused:
+            error = str(refused)
+    now = await visit.ask(StatusRequest(), Status)
+    return await visit.page("diagnosis.html", status=409 if error else 200, now=now, report=report, error=error)
 
 
 ROUTES: Final = (
@@ -61,5 +74,5 @@ ROUTES: Final = (
     ("/log/gatelink-log.txt", ["GET"], log_file),
     ("/restart", ["GET", "POST"], restart),
     ("/firmware", ["GET"], firmware),
-    ("/diagnosis", ["GET"], diagnosis),
+    ("/diagnosis", ["GET", "POST"], diagnosis),
 )

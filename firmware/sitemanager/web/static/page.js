@@ -89,6 +89,27 @@ document.addEventListener("click", (event) => {
   if (button && !confirm(button.dataset.sure)) event.preventDefault();
 });
 
+// What takes its time says so, and is not asked twice.
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button || !button.dataset.busy) return;
+  button.textContent = button.dataset.busy;
+  setTimeout(() => { button.disabled = true; });
+});
+
+all("[data-copy]", (button) => {
+  button.addEventListener("click", async () => {
+    const field = document.getElementById(button.dataset.copy);
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+    } catch {
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+  });
+});
+
 async function readInto(file, id) {
   if (!file || file.size > 65536) return;
   const field = document.getElementById(id);
