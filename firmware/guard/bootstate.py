@@ -48,6 +48,13 @@ def decode(copy: bytes) -> dict[str, str] | None:
     return values if values.get("gl_seq") in ("0", "1", "2") else None
 
 
+def of_new_card() -> tuple[bytes, bytes]:
+    """Return both copies as a card is shipped: slot A alone has a system, the data partition was never ready."""
+    values = dict(DEFAULTS)
+    values.update({"gl_seq": "0", "gl_b": "0", "gl_data": "new"})
+    return encode(values), encode(advanced(values))
+
+
 def newer(first: dict[str, str] | None, second: dict[str, str] | None) -> int:
     """Return which copy holds (0 or 1); of two damaged ones the first."""
     if second is None:

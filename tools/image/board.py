@@ -25,6 +25,17 @@ class DebianBoard:
     modules: tuple[str, ...]
     device_trees: tuple[str, ...]
 
+    @property
+    def compatible(self) -> str:
+        """The name that an update must have to be taken by this board."""
+        return self.facts["COMPATIBLE"]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The board's facts, as the init scripts have them."""
+        rows = (self.directory / "board").read_text().splitlines()
+        return dict(row.split("=", 1) for row in rows if "=" in row and not row.startswith("#"))
+
 
 def load(name: str = "qemu/aarch64") -> DebianBoard:
     """Read a board."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from . import board, bytecode, disk, initramfs, kernel, libraries, locklist, rootfs, slots
+from . import board, bundle, bytecode, disk, initramfs, kernel, libraries, locklist, rootfs, slots
 from .archive import Archive
 from .exceptions import ImageError
 from .locklist import Package
@@ -55,6 +55,16 @@ class Build:
         _step("ours", lambda: self._ours(root, version))
         _step("slot", lambda: slots.build(root, self.slot))
 
+    def fetch_tools(self) -> None:
+        """Unpack what runs here: byte compiler, MicroPython, boot loader. Raises ImageError."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._tools(locklist.read(PACKAGES_LOCK))
+
+    def bundle(self, version: str, target: Path, certificate: str, key: str) -> None:
+        """Make a signed update. Raises ImageError."""
+        self.build_slot(version)
+        _step("bundle", lambda: bundle.build(self.slot, target, self._board.compatible, version, certificate, key))
+
     def lock(self) -> None:
         """Resolve the lists of the board anew. Raises ImageError."""
         target = Archive("arm64")
@@ -82,7 +92,7 @@ class Build:
         stamp.write_text(wanted)
 
     def _ours(self, root: Path, version: str) -> None:
-        rootfs.furnish(root, self._board, version)
+        rootfs.furnish(root, self._board, version, bundle.development_keys() / "authority.pem")
         if self._development:
             (root / "etc/gatelink/development").write_text("hvc0\n")
         bytecode.compile_all(self.tools, root, [root / rootfs.SITE / name for name in ("gatelink", "sitemanager")])

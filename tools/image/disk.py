@@ -51,7 +51,7 @@ def build(boot: Path, slot: Path, target: Path, size_mib: int) -> None:
     with target.open("wb") as file:
         file.truncate(size_mib * MIB)
         file.write(_table(layout))
-        for offset, copy in zip(_bootstate().OFFSETS_BYTES, _first_state(), strict=True):
+        for offset, copy in zip(_bootstate().OFFSETS_BYTES, _bootstate().of_new_card(), strict=True):
             file.seek(offset)
             file.write(copy)
     _copy(boot, target, BOOT_START_MIB)
@@ -71,13 +71,6 @@ def _table(layout: tuple[tuple[int, int, int], ...]) -> bytes:
         sector[446 + 16 * number : 462 + 16 * number] = entry
     sector[510:] = b"\x55\xaa"
     return bytes(sector)
-
-
-def _first_state() -> tuple[bytes, bytes]:
-    """Slot A alone has a system, and the data partition was never ready."""
-    module = _bootstate()
-    values = {**module.DEFAULTS, "gl_seq": "0", "gl_order": "A B", "gl_a": "3", "gl_b": "0", "gl_data": "new"}
-    return module.encode(values), module.encode(module.advanced(values))
 
 
 def _copy(source: Path, target: Path, offset_mib: int) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from . import wheels
 from .board import DebianBoard
-from .places import EPOCH_S, GUARD, OVERLAY, ROOT, USERS
+from .places import BOARDS, EPOCH_S, GUARD, OVERLAY, ROOT, USERS
 from .programs import run
 
 _LINKS: Final = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
@@ -69,8 +69,8 @@ def trim(root: Path, programs: Iterable[str], remove: Iterable[str]) -> None:
         wheels.unpack(wheel, root / SITE)
 
 
-def furnish(root: Path, board: DebianBoard, version: str) -> None:
-    """Make a trimmed system ours: users, distributions, guard, overlay, facts of the board."""
+def furnish(root: Path, board: DebianBoard, version: str, keyring: Path) -> None:
+    """Make a trimmed system ours: users, distributions, guard, overlay, facts of the board, who may sign updates."""
     _users(root)
     for product in _PRODUCTS:
         shutil.copytree(product, root / SITE / product.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,6 +80,11 @@ def furnish(root: Path, board: DebianBoard, version: str) -> None:
     launcher.write_text(_LAUNCHER)
     launcher.chmod(0o755)
     shutil.copy(board.directory / "board", root / "etc/gatelink/board")
+    configuration = (BOARDS / "common" / "system.conf.in").read_text()
+    configuration = configuration.replace("@COMPATIBLE@", board.compatible).replace("@BOOTLOADER@", "bootloader=custom")
+    (root / "etc/rauc").mkdir(exist_ok=True)
+    (root / "etc/rauc/system.conf").write_text(configuration)
+    shutil.copyfile(keyring, root / "etc/rauc/keyring.pem")
     (root / "etc/gatelink/version").write_text(f"{version}\n")
 
 

@@ -72,17 +72,19 @@ ${devtype} write ${kernel_addr_r} ${gl_write} 0x8
 echo "gatelink: slot ${gl_slot} (attempts left: A ${gl_a}, B ${gl_b})"
 part uuid ${devtype} ${devnum}:${gl_part} gl_uuid
 setenv gl_ramdisk -
-if load ${devtype} ${devnum}:1 ${scriptaddr} board.env; then env import -t ${scriptaddr} ${filesize} board_args board_fdt; fi
+if load ${devtype} ${devnum}:1 ${scriptaddr} board.env; then env import -t ${scriptaddr} ${filesize} board_args board_fdt board_kernel board_boot; fi
+if test -z "${board_kernel}"; then setenv board_kernel Image; fi
+if test -z "${board_boot}"; then setenv board_boot booti; fi
 setenv bootargs "root=PARTUUID=${gl_uuid} ro rootwait gatelink.slot=${gl_slot} rauc.slot=${gl_slot} panic=5 oops=panic ${board_args}"
 if test -n "${board_fdt}"; then
     load ${devtype} ${devnum}:${gl_part} ${fdt_addr_r} /boot/${board_fdt}
     setenv fdt_addr ${fdt_addr_r}
 fi
-if load ${devtype} ${devnum}:${gl_part} ${kernel_addr_r} /boot/Image; then
+if load ${devtype} ${devnum}:${gl_part} ${kernel_addr_r} /boot/${board_kernel}; then
     if load ${devtype} ${devnum}:${gl_part} ${ramdisk_addr_r} /boot/initramfs; then
         setenv gl_ramdisk ${ramdisk_addr_r}:${filesize}
     fi
-    booti ${kernel_addr_r} ${gl_ramdisk} ${fdt_addr}
+    ${board_boot} ${kernel_addr_r} ${gl_ramdisk} ${fdt_addr}
 fi
 echo "gatelink: slot ${gl_slot} cannot be loaded"
 reset
