@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from gm_server.access.actors import Actor, Permission
 from gm_server.database.tables import Alarm
+from gm_server.exceptions import Forbidden
 
 from .paging import Page, Paging, fetch, matches
 from .sight import within
@@ -45,6 +46,9 @@ def mark_seen(session: Session, by: Actor, alarm_id: str, now: float) -> AlarmVi
     if alarm is None:
         missing("alarm", alarm_id)
     by.must(Permission.SEE, alarm.domain or None, f"alarm {alarm_id[:80]}")
+    doing = (Permission.CONNECT, Permission.APPROVE, Permission.CHANGE)
+    if not any(by.may(permission, alarm.domain or None) for permission in doing):
+        raise Forbidden("observers only watch: who may do something there says that he looks after it")
     if alarm.seen_at is None:
         alarm.seen_at, alarm.seen_by = now, by.name
         session.flush()
