@@ -19,6 +19,7 @@ from gatelink.messages import FoundDevice
 from gm_server.access.history import ENDED_BY_ADMINISTRATOR
 from gm_server.access.live import Session
 from gm_server.database.store import Store
+from gm_server.texting.sender import TextMessages
 
 from .appliance_peer import AppliancePeer
 from .peers import Peers
@@ -164,10 +165,13 @@ class Live:
         peers: Peers,
         sessions: Sessions,
         scans: Scans,
+        texts: TextMessages,
         clock: Callable[[], float],
         reload: Callable[[], None],
     ) -> None:
         self._store = store
+        self.texts = texts
+        """Sends text messages, also a test."""
         self._scans = scans
         self._scan_results: dict[str, ScanState] = {}
         self._scan_tasks: set[asyncio.Task[None]] = set()

@@ -120,7 +120,8 @@ class Server:
         self.alarms = AlarmKeeper(self.store, self.peers, self._own_certificates, self._told, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
         self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
-        self.live = Live(self.store, self.peers, self.sessions, self.appliance_desk.scans, clock, self.reload)
+        scans = self.appliance_desk.scans
+        self.live = Live(self.store, self.peers, self.sessions, scans, self.texts, clock, self.reload)
         letters = partial(self._letters, seals)
         portal = Portal(self.store, self.live, self._about, self._sender, letters, self._identity, clock)
         entrance = Entrance(portal, self.logins, config.addresses)

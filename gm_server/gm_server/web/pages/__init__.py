@@ -7,9 +7,9 @@ from starlette.routing import BaseRoute, Route
 from gm_server.web.streams import live
 from gm_server.web.visits import Portal
 
-from . import appliances, devices, domains, grants, overview, people, records, requests
+from . import appliances, devices, domains, grants, overview, people, records, requests, settings
 
-_PAGES = (
+PAGES = (
     *overview.PAGES,
     *appliances.PAGES,
     *devices.PAGES,
@@ -18,12 +18,13 @@ _PAGES = (
     *grants.PAGES,
     *requests.PAGES,
     *records.PAGES,
+    *settings.PAGES,
 )
 
 
 def routes(portal: Portal) -> list[BaseRoute]:
     """Return the routes of all pages."""
     found: list[BaseRoute] = [Route("/live", portal.page(live), methods=["GET"])]
-    for address, make, methods in _PAGES:
+    for address, make, methods in PAGES:
         found.append(Route(address, portal.page(make), methods=methods))
     return found
