@@ -21,6 +21,7 @@ DEFAULT_SOCKET: Final = "/run/gatelink-lm/service.sock"
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(ge=0.01, le=86400)]
+SerialForm = Annotated[str, Meta(pattern=r"\A[5-8][NEO]\Z")]
 Host = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
@@ -70,6 +71,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkSettings = LinkSettings()
     session: SessionSettings = SessionSettings()
     service: ServiceSettings = ServiceSettings()
+    serial: dict[Annotated[str, Meta(max_length=253)], SerialForm] = {}
+    """Bits and parity of serial ports, by the name under which they appear."""
 
 
 def load(path: Path) -> Config:

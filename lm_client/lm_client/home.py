@@ -139,6 +139,11 @@ class Home:
             raise InputError(f"the path {path} is too long for a socket: choose a shorter --home")
         return path
 
+    @property
+    def serial_directory(self) -> Path:
+        """Where serial ports of machines appear: beside the agent's socket, gone with the PC's next start."""
+        return self.socket_path.parent / f"{self.socket_path.stem}-serial"
+
     def pending_path(self, claim_id: str) -> Path:
         """Where the key is kept while the invitation is redeemed."""
         return self.path / f"pending-{_short_name(claim_id.encode())}.pem"

@@ -163,6 +163,8 @@ class GateManager:
         reason: str,
         resume: str | None,
         adopt: Callable[[Connected], None],
+        *,
+        bridged: bool = False,
     ) -> Connected:
         """Ask for a session; ``adopt`` is called before any later message of the GateManager is looked at."""
         return await self.request(
@@ -170,6 +172,7 @@ class GateManager:
                 request_id=number,
                 appliance_id=appliance_id,
                 device_ids=device_ids,
+                mode="bridged" if bridged else "routed",
                 reason=reason,
                 resume_session_id=resume,
             ),

@@ -105,7 +105,9 @@ class Agent:
         book = AddressBook(self._read_routes)
         resolver = Resolver(book.by_name)
         tree = Tree(gm, book, journal)
-        around = Surroundings(gm, journal, config.session, KeyBook(home), path, book, resolver, tree)
+        around = Surroundings(
+            gm, journal, config.session, KeyBook(home), path, home.serial_directory, config.serial, book, resolver, tree
+        )
         if self._take_tap is not None:
             around.take_tap = self._take_tap
         keeping = asyncio.ensure_future(gm.run())

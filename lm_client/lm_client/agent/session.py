@@ -29,6 +29,7 @@ from lm_client.core.refusals import is_final_connect, is_final_end, is_seen_from
 from lm_client.exceptions import ServiceError
 
 from .carrier import Carrier
+from .serial_ports import SerialPorts
 from .surroundings import Surroundings
 from .views import device_views
 from .wiring import Wiring
@@ -53,6 +54,7 @@ class Session:
         reason: str,
         *,
         insist: bool = False,
+        bridged: bool = False,
     ) -> None:
         self.appliance_id = appliance_id
         self.name = name
@@ -62,6 +64,8 @@ class Session:
         self.devices: tuple[DeviceAccess, ...] = ()
         self.key_is_new = False
         self.wiring = Wiring(around, self.finish, insist=insist)
+        self.serial = SerialPorts(around.serial_directory, around.serial_forms, self._note)
+        self._bridged = bridged
         self.gone = asyncio.Event()
         """Nothing of it is left."""
         self._around = around
@@ -90,7 +94,14 @@ class Session:
             state=self.state,
             detail=self._detail,
             interface=self.wiring.interface,
-            devices=device_views(self.devices, self.domain, self.name, self._around.addresses, self.wiring.choices),
+            devices=device_views(
+                self.devices,
+                self.domain,
+                self.name,
+                self._around.addresses,
+                self.wiring.choices,
+                ttys=self.serial.links,
+            ),
             since=self._since,
             ends_at=self._ends_at,
             bytes_sent=self._bytes_sent + (now.bytes_sent if now else 0),
@@ -98,6 +109,7 @@ class Session:
             rtt_s=now.rtt_s if now else None,
             reconnects=self._reconnects,
             key_fingerprint=fingerprint_text(self._key_sha256) if self._key_sha256 else "",
+            mode="bridged" if self._bridged else "routed",
         )
 
     def finish(self, reason: str) -> None:
@@ -155,7 +167,9 @@ class Session:
         around = self._around
         if resume is not None:
             await around.gm.wait_connected()
-        answer = await around.gm.connect(self.appliance_id, self._device_ids, self._reason, resume, self._adopt)
+        answer = await around.gm.connect(
+            self.appliance_id, self._device_ids, self._reason, resume, self._adopt, bridged=self._bridged
+        )
         presented = key_sha256(answer.peer_certificate)
         self.key_is_new = around.keys.check(self.appliance_id, self.name, presented)
         tls = await _together(self._open_line(answer), self.wiring.set_up(answer))
@@ -173,6 +187,7 @@ class Session:
             raise
         around.keys.remember(self.appliance_id, self.name, presented)
         self._key_sha256 = presented
+        await self._follow_serial()
         self.state, self._detail = "up", ""
         self._note(f"up on {self.wiring.interface}")
 
@@ -194,8 +209,15 @@ class Session:
     async def _follow(self) -> None:
         try:
             await self.wiring.change(self.devices)
+            await self._follow_serial()
         except GatelinkError as error:
             self.finish(str(error))
+
+    async def _follow_serial(self) -> None:
+        """Have a pty for each granted serial port."""
+        book = self._around.addresses
+        domain, name = self.domain, self.name
+        await self.serial.follow(self.devices, self.wiring.choices, lambda device: book.name_of(device, domain, name))
 
     # when it breaks
 
@@ -260,6 +282,7 @@ class Session:
         carrier = self._carrier
         ending = asyncio.ensure_future(carrier.stop(reason)) if carrier else None
         await self.wiring.remove()
+        await self.serial.close()
         if ending is not None:
             self._count(await ending)
         self.wiring.close()

@@ -98,6 +98,7 @@ class Sessions:
             wanted,
             request.reason,
             insist=request.insist,
+            bridged=request.bridged,
         )
         self._live.append(session)
         try:

@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,8 @@ class Surroundings:
     settings: SessionSettings
     keys: KeyBook
     service_path: Path
+    serial_directory: Path
+    serial_forms: Mapping[str, str]
     addresses: AddressBook
     resolver: Resolver
     tree: Tree

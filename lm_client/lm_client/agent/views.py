@@ -45,6 +45,7 @@ def device_views(
     book: AddressBook,
     choices: Mapping[str, Choice],
     states: Sequence[messages.DeviceState] = (),
+    ttys: Mapping[str, str] | None = None,
 ) -> tuple[DeviceView, ...]:
     """Return devices with their services, addresses and names."""
     checks = {state.device_id: state for state in states}
@@ -65,6 +66,7 @@ def device_views(
                 check_text=check.text if check else "",
                 checked_at=check.checked_at if check else 0,
                 serial_port=device.serial_port,
+                tty=(ttys or {}).get(device.device_id, ""),
             )
         )
     return tuple(found)

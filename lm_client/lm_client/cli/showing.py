@@ -25,5 +25,7 @@ def show_devices(devices: Sequence[DeviceView]) -> None:
         services = ", ".join(map(str, device.services)) or "no service"
         mark = {True: "+", False: "!", None: " "}[device.reachable]
         click.echo(f" {mark}{device.use or '-':15}  {device.name:{width}}  {device.hostname:{long}}  {services}")
+        if device.tty:
+            click.echo(f"  {'':15}  {'':{width}}  serial port {device.tty}")
         if device.why:
             click.echo(f"  {'':15}  {'':{width}}  {'not ' if device.use else 'unreachable: '}{device.why}")

@@ -67,6 +67,8 @@ class DeviceView(msgspec.Struct, frozen=True):
     check_text: str = ""
     checked_at: float = 0
     serial_port: str = ""
+    tty: str = ""
+    """What to open for a serial port, while connected."""
 
 
 class ApplianceView(msgspec.Struct, frozen=True):
@@ -106,6 +108,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     rtt_s: float | None
     reconnects: int
     key_fingerprint: str
+    mode: str = "routed"
 
 
 class AccessView(msgspec.Struct, frozen=True):

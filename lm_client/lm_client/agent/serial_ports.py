@@ -1,0 +1,68 @@
+"""The serial devices of a session, each as a pty with a name that stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from gatelink.messages import DeviceAccess, Service
+from lm_client.core.addressing import Choice
+
+from .pty_bridge import PtyBridge
+
+
+class SerialPorts:
+    """``directory`` is the user's own. What cannot be made is noted, never raised: other devices are not to suffer."""
+
+    def __init__(self, directory: Path, forms: Mapping[str, str], note: Callable[[str], None]) -> None:
+        """``forms`` are bits and parity by the device's name, where they are not eight bits without parity."""
+        self._directory = directory
+        self._forms = forms
+        self._note = note
+        self._bridges: dict[tuple[str, str, str], PtyBridge] = {}
+        self._lock = asyncio.Lock()
+
+    @property
+    def links(self) -> dict[str, str]:
+        """The path to open, by device id."""
+        return {device_id: str(bridge.link) for (device_id, _, _), bridge in self._bridges.items()}
+
+    async def follow(
+        self, devices: Sequence[DeviceAccess], choices: Mapping[str, Choice], name_of: Callable[[DeviceAccess], str]
+    ) -> None:
+        """Have a pty for exactly these serial devices."""
+        wanted: dict[tuple[str, str, str], DeviceAccess] = {}
+        for device in devices:
+            choice = choices.get(device.device_id)
+            url = url_of(device.services, choice.address) if choice and choice.address and device.serial_port else ""
+            if url:
+                wanted[device.device_id, url, name_of(device)] = device
+        async with self._lock:
+            for key in [key for key in self._bridges if key not in wanted]:
+                await asyncio.to_thread(self._bridges.pop(key).close)
+            for key, device in wanted.items():
+                if key not in self._bridges:
+                    _, url, long_name = key
+                    name = long_name.removesuffix(".gatelink")
+                    try:
+                        form = self._forms.get(name, "8N")
+                        bridge = PtyBridge(self._directory / name, url, form, self._note)
+                    except OSError as error:
+                        self._note(f"{device.name} has no serial port on this PC: {error}")
+                        continue
+                    bridge.start()
+                    self._bridges[key] = bridge
+
+    async def close(self) -> None:
+        """Remove all."""
+        await self.follow((), {}, lambda device: device.name)
+
+
+def url_of(services: Sequence[Service], address: str) -> str:
+    """Return where the line is, for pyserial: by RFC 2217 if that is granted, else raw; empty if neither is."""
+    found = {service.name.partition("-")[0]: service.first_port for service in services if service.protocol == "tcp"}
+    if port := found.get("rfc2217"):
+        return f"rfc2217://{address}:{port}?timeout=5"
+    raw = [port for name, port in found.items() if not name.startswith("modbus")]
+    return f"socket://{address}:{raw[0]}" if raw else ""
