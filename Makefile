@@ -52,19 +52,68 @@ lock: setup ## Resolve requirements/dev.in anew into requirements/dev.lock, with
 	@cd requirements && ../build/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --python-version 3.11 --python ../.venv/bin/python dev.in -o dev.lock
 
-# The firmware image (docs/firmware.md).
+# The firmware image (docs/firmware.md). BUILDROOT is an unpacked release of Buildroot 2026.02.
+BOARDS := $(patsubst buildroot_external/configs/gatelink_%_defconfig,%,$(wildcard buildroot_external/configs/*))
+BUILDROOT ?=
+OUTPUT ?= build/buildroot/$(BOARD)
+FIRMWARE_VERSION := $(shell sed -n 's/^GATELINK_FIRMWARE_VERSION = //p' buildroot_external/version.mk)
+IMAGE_TOOL = PYTHONPATH=tools .venv/bin/python -m image
+in_buildroot = $(MAKE) -C "$(BUILDROOT)" BR2_EXTERNAL=$(CURDIR)/buildroot_external O=$(abspath $(1))
+
+.PHONY: boards
+boards: ## The boards that there are images for
+	@printf '%s\n' $(BOARDS)
+
+.PHONY: image
+image: need-buildroot ## The image of a board: make image BOARD=raspberrypi4_64 BUILDROOT=/path/to/buildroot-2026.02.3
+	@$(if $(filter $(BOARD),$(BOARDS)),,echo "make: no board '$(BOARD)'; there are: $(BOARDS)" >&2; exit 1)
+	@mkdir -p $(OUTPUT)
+	@$(call in_buildroot,$(OUTPUT)) gatelink_$(BOARD)_defconfig
+	@python3 buildroot_external/scripts/check_config.py buildroot_external/configs/gatelink_$(BOARD)_defconfig $(OUTPUT)/.config
+	@$(call in_buildroot,$(OUTPUT))
+	@python3 buildroot_external/scripts/check_config.py board/common/linux.fragment $(OUTPUT)/build/linux-*/.config
+
+$(addsuffix -menuconfig,$(BOARDS)): %-menuconfig: need-buildroot
+	@mkdir -p build/buildroot/$*
+	@$(call in_buildroot,build/buildroot/$*) gatelink_$*_defconfig
+	@$(call in_buildroot,build/buildroot/$*) menuconfig
+	@$(call in_buildroot,build/buildroot/$*) savedefconfig \
+		BR2_DEFCONFIG=$(CURDIR)/buildroot_external/configs/gatelink_$*_defconfig
+
+.PHONY: need-buildroot
+need-buildroot:
+	@test -f "$(BUILDROOT)/Makefile" || { echo "make: BUILDROOT=DIRECTORY is needed: an unpacked release 2026.02 of" \
+		"buildroot.org" >&2; exit 1; }
+
+.PHONY: flash
+flash: setup ## Write an image to a card: make flash DEVICE=/dev/sdX IMAGE=...
+	@PYTHONPATH=tools .venv/bin/python -m image.flash "$(IMAGE)" "$(DEVICE)"
+
+.PHONY: bundle
+bundle: setup-image ## A signed update of the emulated gateway; VERSION=, SIGNER= and KEY= (files or pkcs11: addresses)
+	@$(IMAGE_TOOL) bundle --firmware-version $(or $(VERSION),$(FIRMWARE_VERSION)) \
+		$(if $(SIGNER),--certificate "$(SIGNER)" --key "$(KEY)",)
+
 .PHONY: emulated-image
 emulated-image: setup-image ## The emulated gateway's image, from Debian and PyPI packages: build/image/gatelink.img
-	@PYTHONPATH=tools .venv/bin/python -m image build $(IMAGE_ARGS)
+	@$(IMAGE_TOOL) build --firmware-version $(FIRMWARE_VERSION) $(IMAGE_ARGS)
 
 .PHONY: image-lock
 image-lock: setup-image ## Resolve the emulated gateway's packages anew
-	@PYTHONPATH=tools .venv/bin/python -m image lock
+	@$(IMAGE_TOOL) lock
+
+.PHONY: qemu
+qemu: emulated-image ## The emulated gateway in the lab, up until Ctrl-C, ready to be tried
+	@$(WITH_RIGHTS) $(PYTHON) -m qemu.visit
 
 .PHONY: test-qemu
 test-qemu: setup-image ## The emulated gateway's tests at full length; IMAGE=... for another image
-	@$(if $(IMAGE),GATELINK_IMAGE=$(abspath $(IMAGE)),) GATELINK_PULLED_PLUGS=30 \
+	@$(if $(IMAGE),GATELINK_IMAGE=$(abspath $(IMAGE)),) GATELINK_PULLED_PLUGS=30 GATELINK_QEMU_FULL=1 \
 		$(WITH_RIGHTS) $(PYTHON) -m pytest tests/qemu $(PYTEST_ARGS)
+
+.PHONY: bench-image
+bench-image: emulated-image ## Figures of the image: sizes, boot, memory, what each import costs
+	@$(WITH_RIGHTS) $(PYTHON) -m qemu.bench
 
 .PHONY: setup-image
 setup-image:

@@ -67,7 +67,7 @@ class Gateway:
         """The power goes."""
         self.emulator.pull_plug()
 
-    def wait_for_shell(self, deadline_s: float = 120.0) -> None:
+    def wait_for_shell(self, deadline_s: float = 400.0) -> None:
         """Wait until commands can be run inside."""
         self.emulator.wait_for_console(r"Starting kernel", deadline_s)
         self.shell.wait_until_there(deadline_s)

@@ -1,0 +1,68 @@
+"""Update bundles for tests: good ones, and every kind of bad one; on a stick that is plugged into the gateway."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from qemu.gateway import BUILD
+
+_TOOLS: Final = Path(__file__).resolve().parents[2] / "tools"
+if str(_TOOLS) not in sys.path:
+    sys.path.append(str(_TOOLS))
+
+from image import bundle, slots  # noqa: E402
+
+COMPATIBLE: Final = "gatelink-qemu-aarch64"
+_STICK_MIB: Final = 400
+
+
+def signed(
+    slot: Path, target: Path, version: str = "0.2.0", compatible: str = COMPATIBLE, keys: Path | None = None
+) -> Path:
+    """A bundle of a slot, signed by the development authority or by another one."""
+    directory = bundle.development_keys(keys) if keys else bundle.development_keys()
+    bundle.build(slot, target, compatible, version, str(directory / "signer.pem"), str(directory / "signer.key"))
+    return target
+
+
+def changed_slot(directory: Path, version: str, change: Callable[[Path], object]) -> Path:
+    """This tree's system with a change, as a slot."""
+    root = directory / f"root-{version}"
+    subprocess.run(["cp", "-a", BUILD / "root", root], check=True)
+    (root / "etc/gatelink/version").write_text(f"{version}\n")
+    change(root)
+    slot = directory / f"slot-{version}.ext4"
+    slots.build(root, slot)
+    shutil.rmtree(root)
+    return slot
+
+
+def tiny_slot(directory: Path) -> Path:
+    """Too small to be a system; what is refused before anything is written needs no more."""
+    slot = directory / "tiny.img"
+    slot.write_bytes(b"no system " * 7000)
+    return slot
+
+
+def flipped(source: Path, target: Path, offset: int) -> Path:
+    """A copy with one bit flipped; a negative offset counts from the end."""
+    data = bytearray(source.read_bytes())
+    data[offset] ^= 1
+    target.write_bytes(data)
+    return target
+
+
+def stick(path: Path, files: dict[str, Path]) -> tuple[str, ...]:
+    """A USB stick (a second disk) with these files; the emulator's arguments for it."""
+    path.unlink(missing_ok=True)
+    with path.open("wb") as file:
+        file.truncate(_STICK_MIB * slots.MIB)
+    subprocess.run(["mkfs.fat", "-F", "32", path], check=True, capture_output=True)
+    for name, source in files.items():
+        subprocess.run(["mcopy", "-i", path, source, f"::{name}"], check=True)
+    return ("-drive", f"if=none,id=stick,file={path},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick")
