@@ -13,6 +13,9 @@ import msgspec
 
 from gatelink.exceptions import Refused
 from gatelink.messages import DeviceAccess, Devices, Service, TunnelAddresses
+from gatelink.messages.shapes import Mode
+
+from .bridged_rules import is_bridgeable
 
 
 class HostNetwork(msgspec.Struct, frozen=True):
@@ -39,12 +42,20 @@ def admit_tunnel(tunnel: TunnelAddresses, networks: Sequence[HostNetwork]) -> No
             )
 
 
-def admit_devices(devices: Devices, networks: Sequence[HostNetwork], dev_interfaces: Sequence[str]) -> None:
+def admit_devices(
+    devices: Devices, networks: Sequence[HostNetwork], dev_interfaces: Sequence[str], mode: Mode = "routed"
+) -> None:
     """Raise Refused unless every device can be one: not this host, no special address, services that make sense."""
     if not dev_interfaces:
         raise Refused(
             "no-machine-side",
             "this SiteManager does not know its machine side yet; set it there: sm config set dev_interfaces eth1",
+        )
+    if mode == "bridged" and not any(is_bridgeable(device) for device in devices):
+        raise Refused(
+            "no-mac",
+            "none of the granted devices has a MAC address at the GateManager: bridged sessions are filtered by it; "
+            "scan and enter it there",
         )
     seen: set[str] = set()
     for device in devices:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from gatelink.messages import Devices, OpenSession
+from gatelink.messages.shapes import Mode
 
 from .serial_settings import offers
 
@@ -33,10 +34,13 @@ class SessionNetwork(msgspec.Struct, frozen=True):
     """On every connection of this session (conntrack mark): see ``connection_mark``."""
     user: str = ""
     """For people."""
+    mode: Mode = "routed"
 
     @property
     def local_addresses(self) -> tuple[str, ...]:
         """Virtual addresses at which the SiteManager itself serves: those of serial ports."""
+        if self.mode == "bridged":
+            return ()
         return tuple(sorted({offer.address for offer in offers(self.devices)}))
 
     @property
@@ -51,13 +55,30 @@ class DesiredState(msgspec.Struct, frozen=True):
     sessions: tuple[SessionNetwork, ...] = ()
     dev_interfaces: tuple[str, ...] = ()
 
+    @property
+    def routed(self) -> tuple[SessionNetwork, ...]:
+        """Those whose packets are routed."""
+        return tuple(session for session in self.sessions if session.mode == "routed")
+
+    @property
+    def bridged(self) -> tuple[SessionNetwork, ...]:
+        """Those whose frames go to the first machine-side interface as they are."""
+        return tuple(session for session in self.sessions if session.mode == "bridged")
+
 
 def session_network(message: OpenSession, interface: str) -> SessionNetwork:
     """Return how an admitted session is to be on ``interface``."""
     tunnel = message.tunnel
     mark = connection_mark(message.peer_certificate, tunnel.pc)
     return SessionNetwork(
-        interface, tunnel.pc, tunnel.gateway, tunnel.prefix_length, message.devices, mark, message.user
+        interface,
+        tunnel.pc,
+        tunnel.gateway,
+        tunnel.prefix_length,
+        message.devices,
+        mark,
+        message.user,
+        message.mode,
     )
 
 

@@ -77,11 +77,11 @@ def granted_ranges(devices: Devices) -> list[Range]:
 
 
 def _table(state: DesiredState, guarded: Sequence[str]) -> Iterator[str]:
-    for session in state.sessions:
+    for session in state.routed:
         yield from _sets(session)
     yield from _chain("refuse", _refuse())
     plant = _names(state.dev_interfaces) if state.dev_interfaces else None
-    for session in state.sessions:
+    for session in state.routed:
         yield from _chain(f"from_{session.interface}", _from_session(session, plant))
         yield from _chain(f"to_{session.interface}", _to_session(session, plant))
         if session.local_addresses:
@@ -151,9 +151,9 @@ def _to_session(session: SessionNetwork, plant: str | None) -> list[str]:
 
 
 def _forward(state: DesiredState, guarded: Sequence[str]) -> list[str]:
-    rows = [f'iifname "{session.interface}" goto from_{session.interface}' for session in state.sessions]
+    rows = [f'iifname "{session.interface}" goto from_{session.interface}' for session in state.routed]
     rows.append(f"iifname {_ANY} goto refuse")
-    rows += [f'oifname "{session.interface}" goto to_{session.interface}' for session in state.sessions]
+    rows += [f'oifname "{session.interface}" goto to_{session.interface}' for session in state.routed]
     rows.append(f"oifname {_ANY} goto refuse")
     rows.append(f"ct direction reply ct mark & {MARK_MASK:#010x} == {MARK:#010x} drop")
     if guarded:
@@ -175,11 +175,11 @@ def _to_own_ports(session: SessionNetwork) -> list[str]:
 def _input(state: DesiredState) -> list[str]:
     rows = [
         f'iifname "{session.interface}" goto local_{session.interface}'
-        for session in state.sessions
+        for session in state.routed
         if session.local_addresses
     ]
     rows.append(f"iifname {_ANY} goto refuse")
-    own = {address for session in state.sessions for address in session.local_addresses}
+    own = {address for session in state.routed for address in session.local_addresses}
     if own:
         rows.append(f"ip daddr {{ {', '.join(_sorted_addresses(own))} }} drop")
     return rows
@@ -189,7 +189,7 @@ def _output(state: DesiredState) -> list[str]:
     answers = [
         f'oifname "{session.interface}" ct state established ct direction reply ct mark {session.mark:#010x} '
         f"ip saddr . meta l4proto . th sport @own_{session.interface} accept"
-        for session in state.sessions
+        for session in state.routed
         if session.local_addresses
     ]
     return [
@@ -204,7 +204,7 @@ def _output(state: DesiredState) -> list[str]:
 def _translate(state: DesiredState) -> list[str]:
     return [
         f'iifname "{session.interface}" dnat ip to ip daddr map @virtual_{session.interface}'
-        for session in state.sessions
+        for session in state.routed
     ]
 
 
@@ -213,7 +213,7 @@ def _masquerade(state: DesiredState, plant: str | None) -> list[str]:
         return []
     return [
         f"ip saddr {ipaddress.IPv4Address(session.pc)} oifname {plant} ct mark {session.mark:#010x} masquerade"
-        for session in state.sessions
+        for session in state.routed
     ]
 
 

@@ -97,13 +97,13 @@ class NetworkState:
     def _add(self, message: OpenSession) -> SessionNetwork:
         networks = self.network.networks()
         admit_tunnel(message.tunnel, networks)
-        admit_devices(message.devices, networks, self._dev_interfaces)
+        admit_devices(message.devices, networks, self._dev_interfaces, message.mode)
         session = session_network(message, self.network.free_interface())
         self._apply({**self._sessions, session.interface: session})
         return session
 
     def _change(self, session: SessionNetwork, devices: Devices) -> SessionNetwork:
-        admit_devices(devices, self.network.networks(), self._dev_interfaces)
+        admit_devices(devices, self.network.networks(), self._dev_interfaces, session.mode)
         changed = msgspec.structs.replace(session, devices=devices)
         self._apply({**self._sessions, session.interface: changed})
         return changed

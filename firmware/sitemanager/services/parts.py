@@ -88,6 +88,7 @@ class Surroundings:
 
 def parts(around: Surroundings) -> list[Part]:
     """Return every part, in the order in which they get a configuration; they end the other way round."""
+    around.appliance.modes = ("routed", "bridged")
     checks = DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now)
     serial = SerialPorts(around.desk, around.appliance, around.report)
     around.network.observers.append(serial.sessions_changed)

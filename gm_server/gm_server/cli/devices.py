@@ -23,13 +23,14 @@ def devices() -> None:
 @click.argument("name")
 @click.argument("address")
 @click.option("--preset", default="", help="With the services of this preset (`gm services presets`).")
+@click.option("--mac", default="", help="Its Ethernet address; bridged sessions are filtered by it.")
 @click.option("--serial", is_flag=True, help="ADDRESS is the name of a serial port of the SiteManager (`sm serial`).")
 @pass_place
-def add(place: Place, appliance: str, name: str, address: str, preset: str, *, serial: bool) -> None:
+def add(place: Place, appliance: str, name: str, address: str, preset: str, mac: str, *, serial: bool) -> None:
     """Add the device NAME with its IPv4 ADDRESS in the plant to APPLIANCE (a path like acme/line3/press1)."""
     with place.write() as session:
         where = {"serial_port": address} if serial else {"address": address}
-        new = NewDevice(name=name, preset=preset, **where)  # type: ignore[arg-type]
+        new = NewDevice(name=name, preset=preset, mac=mac.lower(), **where)  # type: ignore[arg-type]
         device = acts.add_device(session, place.actor, appliance, new, place.now)
     where_text = f"{address}, virtual address {device.virtual_address}"
     click.echo(f"added {appliance}/{device.name} {where_text} ({device.id}); `gm services add` says what may be opened")

@@ -23,6 +23,7 @@ from sitemanager.core.rules import TABLE, no_ruleset, ruleset
 from sitemanager.exceptions import NetworkError
 
 from . import programs, sysctls
+from .bridged import Bridged
 from .forwarding import Forwarding
 
 _OURS: Final = re.compile(rf"{INTERFACE_PREFIX}\d{{1,6}}")
@@ -41,6 +42,7 @@ class LinuxNetwork:
 
     def __init__(self, runtime: Path, report: Callable[[str], None]) -> None:
         self._forwarding = Forwarding(runtime)
+        self._bridged = Bridged(runtime)
         self._report = report
         self._taps: dict[str, tuple[SessionNetwork, Tap]] = {}
         self._missing: list[str] = []
@@ -80,6 +82,7 @@ class LinuxNetwork:
                 del self._taps[interface]
                 tap.close()
         if not wanted:
+            self._bridged.clean_up()
             self._rest(desired)
             return
         self._load(desired)
@@ -91,6 +94,7 @@ class LinuxNetwork:
             before, tap = self._taps[interface]
             _change_addresses(before, session)
             self._taps[interface] = (session, tap)
+        self._bridged.apply(desired.bridged, desired.dev_interfaces, self.networks)
 
     def verify(self) -> list[str]:
         """Put back what others changed: a firewall loaded anew, forwarding turned off. Raises NetworkError."""
@@ -101,6 +105,7 @@ class LinuxNetwork:
         repaired = [f"forwarding was off on {name}; it is on again" for name in off]
         if programs.nft_list(TABLE) != self._loaded:
             repaired.append("somebody changed or removed the rules of the sessions; they are loaded again")
+        repaired += self._bridged.verify()
         if repaired:
             # The rules come first: an interface that has just appeared is guarded before it forwards.
             self._load(self._desired)
@@ -113,6 +118,7 @@ class LinuxNetwork:
         for _, tap in self._taps.values():
             tap.close()
         self._taps.clear()
+        self._bridged.clean_up()
         self._remove_adapters()
         self._forwarding.restore()
         # An adapter that somebody else holds open is closed by rules that know no session.
@@ -158,8 +164,13 @@ def _open(session: SessionNetwork) -> Tap:
 
 
 def _commands(session: SessionNetwork) -> list[str]:
-    """No ARP and no multicast: both ends know each other's address (``tunnel_mac``), and nobody else is there."""
+    """No ARP and no multicast: both ends know each other's address (``tunnel_mac``), and nobody else is there.
+
+    A bridged one has no address and stays down until its rules are loaded: ``Bridged``.
+    """
     name = session.interface
+    if session.mode == "bridged":
+        return [f"link set dev {name} arp off multicast off"]
     return [
         f"link set dev {name} arp off multicast off",
         f"address add {session.gateway}/{session.prefix_length} dev {name} scope link",
@@ -178,7 +189,8 @@ def _change_addresses(before: SessionNetwork, after: SessionNetwork) -> None:
 
 
 def _same_segment(one: SessionNetwork, other: SessionNetwork) -> bool:
-    return (one.pc, one.gateway, one.prefix_length) == (other.pc, other.gateway, other.prefix_length)
+    mine = (one.pc, one.gateway, one.prefix_length, one.mode)
+    return mine == (other.pc, other.gateway, other.prefix_length, other.mode)
 
 
 def _ours() -> set[str]:
