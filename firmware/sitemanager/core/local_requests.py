@@ -116,6 +116,8 @@ class TrialAnswer(LocalAnswer, frozen=True):
     changes: tuple[str, ...] = ()
     needs_gm: bool = False
     """The GateManager was reached before the change, and is not yet with it."""
+    ago_s: float | None = None
+    """Since it was kept or undone."""
 
 
 class PortsRequest(LocalRequest, frozen=True):

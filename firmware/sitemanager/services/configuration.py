@@ -42,6 +42,7 @@ class Configuration:
         self._users: Sequence[Part] = ()
         self._trial: _Trial | None = None
         self._last = TrialAnswer(state="none")
+        self._ended: float | None = None
         self._turn = asyncio.Lock()
         self.config: Config = loaded.config
         self.notes = loaded.notes
@@ -84,13 +85,14 @@ class Configuration:
                 raise
             config_store.save(self._directory, config)
 
-    def learn_addresses(self) -> None:
+    async def learn_addresses(self) -> None:
         """An enrolment wrote where the GateManager is: use that, in a change on trial as well. Raises StateError."""
         addresses = config_store.load(self._directory).gm_addresses
         self.config = msgspec.structs.replace(self.config, gm_addresses=addresses)
         if self._trial is not None:
             self._trial.config = msgspec.structs.replace(self._trial.config, gm_addresses=addresses)
             self._trial.before = msgspec.structs.replace(self._trial.before, gm_addresses=addresses)
+        await self.begin(self._users)
 
     async def keep(self, *, anyway: bool) -> TrialAnswer:
         """Keep the change on trial. Raises InputError if there is none, or if the GateManager stays away with it."""
@@ -118,7 +120,8 @@ class Configuration:
         """Return how the trial goes, or how the last one ended."""
         trial = self._trial
         if trial is None:
-            return self._last
+            ago_s = None if self._ended is None else asyncio.get_running_loop().time() - self._ended
+            return msgspec.structs.replace(self._last, ago_s=ago_s)
         return TrialAnswer(
             state="trying",
             left_s=max(0.0, trial.timer.when() - asyncio.get_running_loop().time()),
@@ -164,6 +167,7 @@ class Configuration:
             self._trial.timer.cancel()
             self._last = TrialAnswer(state=state, text=text, changes=self._trial.changes)
             self._trial = None
+            self._ended = asyncio.get_running_loop().time()
             self._report(text)
 
     async def _use(self, config: Config) -> None:

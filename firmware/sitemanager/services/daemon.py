@@ -153,7 +153,7 @@ class Daemon:
         if not self._state.is_enrolled:
             self._report("this unit is not enrolled yet: use the set-up page, or sm enrol")
             await setup.until_enrolled()
-            self._configuration.learn_addresses()
+            await self._configuration.learn_addresses()
         self._state.tidy()
         identity, pin = self._state.identity(), self._state.pin()
         if identity is None or pin is None:
