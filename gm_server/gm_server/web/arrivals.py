@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from gatelink.claims import parse_claim
 from gatelink.exceptions import GatelinkError, InputError, Refused
 from gatelink.identity import certificate_sha256
 from gm_server.access.actors import Actor, Via
@@ -29,7 +30,7 @@ from gm_server.accounts.throttle import Throttle
 from gm_server.audit.events import Event
 from gm_server.audit.log import Subject, record
 from gm_server.frontdoor.places import group_of
-from gm_server.mail.letters import Letter
+from gm_server.mail.letters import password_reset
 from gm_server.mail.outbox import queue
 
 from . import cookies
@@ -62,28 +63,39 @@ class Arrivals:
         both = ["GET", "POST"]
         guarded = self._entrance.guarded
         return [
-            Route("/invitation/{word}", guarded(self.invitation), methods=both),
+            Route("/invitation", guarded(self.invitation), methods=both),
             Route("/reset", guarded(self.ask_reset), methods=both),
             Route("/reset/{word}", guarded(self.reset), methods=both),
         ]
 
     async def invitation(self, request: Request, form: Form, secret: bytes) -> Response:
-        """Let an invited person choose a password, and in."""
-        store, now, word = self._portal.store, self._portal.clock(), str(request.path_params["word"])
-        self._slow_down(request, now)
-        invited = await store.read(invitations.find_invitation, word, now)
+        """Let an invited person choose a password, and in.
+
+        The link carries the invitation behind ``#``, which no server and no log sees; a script puts it into the form.
+        Without script it is pasted there.
+        """
+        store, now = self._portal.store, self._portal.clock()
+        text = form.raw("invitation")
         if request.method != "POST":
-            return self._ask_password(request, secret, invited, first=True)
+            return self._entrance.alone(request, "invitation_open.html", secret)
+        try:
+            claim = parse_claim(text, "user")
+        except InputError as error:
+            return self._entrance.alone(request, "invitation_open.html", secret, 422, error=str(error))
+        self._slow_down(request, now)
+        invited = await store.read(invitations.find_invitation, claim.claim_id, claim.secret, now)
+        if "password" not in form:
+            return self._ask_password(request, secret, invited, first=True, invitation=text)
         try:
             password_hash = await self._new_password(form, invited.user)
         except InputError as error:
-            return self._ask_password(request, secret, invited, 422, first=True, error=str(error))
+            return self._ask_password(request, secret, invited, 422, first=True, invitation=text, error=str(error))
         address = address_of(request)
         browser = request.headers.get("user-agent", "")
         presented = getattr(request.state, "client_certificate", b"")
 
         def admit(session: Session) -> bytes:
-            done = invitations.redeem_in_browser(session, word, password_hash, now)
+            done = invitations.redeem_in_browser(session, claim.claim_id, claim.secret, password_hash, now)
             by = Actor(done.user_id, done.user, (), _PORTAL, address)
             subject = Subject(done.user_id, done.user, done.domain)
             record(session, by, Event.INVITATION_REDEEMED, subject, now, "done", invitation=done.claim_id)
@@ -155,11 +167,7 @@ class Arrivals:
                 return
             user_id, email = found
             link = f"{self._base()}/reset/{invitations.reset_word(session, self._seals, user_id, now)}"
-            letter = Letter(
-                f"{self._portal.about().name}: your password",
-                f"Somebody, probably you, asked for a new password for {name}.\n\nChoose it here within an hour:\n"
-                f"{link}\n\nIf it was not you, do nothing: your password stays as it is.\n",
-            )
+            letter = password_reset(self._portal.about().name, name, link, RESET_S / 60)
             if queue(session, email, letter, now, RESET_S):
                 by = Actor("", "", (), _PORTAL, address)
                 record(session, by, Event.PASSWORD_RESET_ASKED, Subject(user_id, name), now, "done")
@@ -185,7 +193,15 @@ class Arrivals:
         return await self._passwords.hash(password)
 
     def _ask_password(
-        self, request: Request, secret: bytes, invited: Invited, status: int = 200, *, first: bool, **values: Any
+        self,
+        request: Request,
+        secret: bytes,
+        invited: Invited,
+        status: int = 200,
+        *,
+        first: bool,
+        invitation: str = "",
+        **values: Any,
     ) -> Response:
         return self._entrance.alone(
             request,
@@ -194,6 +210,7 @@ class Arrivals:
             status,
             user=invited.user,
             first=first,
+            invitation=invitation,
             min_characters=MIN_CHARACTERS,
             max_characters=MAX_CHARACTERS,
             **values,

@@ -1,0 +1,88 @@
+"""Every text of the portal is in the catalogue, and a language's file is read as translators write it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment
+
+from gatelink.exceptions import InputError
+from gm_server.web.assets import Assets
+from gm_server.web.extraction import HERE, POT, every_text, pot
+from gm_server.web.rendering import make_environment
+from gm_server.web.texts import Texts, best_language, parse
+
+TEMPLATES = sorted((HERE / "templates").rglob("*.html"))
+NO_LANGUAGE = re.compile(
+    r"UTC|TCP|SMPP|POST|GET|PUT|[sl]m enrol|gm (backup|restore) gatelink-backup\.bin"
+    r"|s7 vnc|\{\"to\".*\}|https://sms\.example\.com/send|Authorization: Bearer \{secret\}|/dev/ttyUSB0"
+)
+"""What is the same in every language: commands, protocols, examples."""
+READ_ALOUD = re.compile(r"""\b(?:aria-label|placeholder|title|alt)=(?:"([^"]*)"|'([^']*)')""")
+
+
+def _bare_texts(source: str) -> list[str]:
+    """What stands in a template outside of tags, expressions and the catalogue."""
+    tokens = Environment(extensions=["jinja2.ext.do"]).lex(source)  # noqa: S701 - nothing is rendered
+    html = "".join(
+        value if kind == "data" else "\0"
+        for _, kind, value in tokens
+        if kind in ("data", "variable_begin", "block_begin")
+    )
+    html = re.sub(r"<(script|style|svg)\b.*?</\1>", "", html, flags=re.DOTALL)
+    spoken = [first or second for first, second in READ_ALOUD.findall(html)]
+    outside = re.sub(r"<[^>]*>", "\n", html)
+    lines = [line.strip() for text in (outside, *spoken) for line in re.split(r"[\n\0]", text)]
+    return [line for line in lines if re.search(r"[A-Za-z]{2}", NO_LANGUAGE.sub("", re.sub(r"&[a-z]+;", "", line)))]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_template_holds_no_text_outside_of_the_catalogue(path: Path) -> None:
+    assert _bare_texts(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_text_outside_is_found_when_there_is_one() -> None:
+    assert _bare_texts("<p>{{ _('Fine') }}</p><p>Not fine</p>") == ["Not fine"]
+    assert _bare_texts('<input placeholder="Not fine" value="x">') == ["Not fine"]
+
+
+def test_every_template_can_be_compiled() -> None:
+    environment = make_environment(Assets(), Texts())
+    for path in TEMPLATES:
+        environment.get_template(path.relative_to(HERE / "templates").as_posix())
+
+
+def test_catalogue_is_complete() -> None:
+    assert POT.read_text(encoding="utf-8") == pot(), "write it anew: python -m gm_server.web.extraction"
+    assert "Add appliance" in every_text()
+
+
+def test_values_fit_in_every_text() -> None:
+    for text, plural in every_text().items():
+        for form in filter(None, (text, plural)):
+            assert form % dict.fromkeys(re.findall(r"%\((\w+)\)s", form), "x")
+
+
+def test_language_is_read_as_translators_write_it() -> None:
+    texts = Texts(
+        "de",
+        parse(
+            '# a remark\nmsgid ""\nmsgstr "Language: de\\n"\n\n'
+            '#: overview.html\nmsgid "Add "\n"appliance"\nmsgstr "Gerät hinzufügen"\n\n'
+            'msgid "%(count)s alarm"\nmsgid_plural "%(count)s alarms"\nmsgstr[0] "%(count)s Alarm"\n'
+            'msgstr[1] "%(count)s Alarme"\n\nmsgid "Edit"\nmsgstr ""\n'
+        ),
+    )
+    assert texts.gettext("Add appliance") == "Gerät hinzufügen"
+    assert texts.ngettext("%(count)s alarm", "%(count)s alarms", 1) == "1 Alarm"
+    assert texts.ngettext("%(count)s alarm", "%(count)s alarms", 3) == "3 Alarme"
+    assert texts.gettext("Edit") == "Edit"
+    with pytest.raises(InputError):
+        parse('msgid "x"\nmsgstr nonsense\n')
+
+
+def test_language_of_the_browser_is_chosen_when_there_is_one() -> None:
+    assert best_language("") == "en"
+    assert best_language("xx-YY,en;q=0.5") == "en"
