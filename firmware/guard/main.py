@@ -3,7 +3,7 @@
 import os
 import time
 
-from guard import bootstate, decisions, leds, rescue, slots, watchdog
+from guard import bootstate, decisions, leds, machine, rescue, slots, watchdog
 
 PERIOD_S = 1
 _RUN = "/run/gatelink/"
@@ -106,10 +106,7 @@ class Guard:
         write_text(_KEPT + "last-failure", slot + " " + read_text("/etc/gatelink/version").strip() + " " + why + "\n")
         if self._memory["trial"]:
             self._change(bootstate.with_bad, slot)
-        os.system("sync; reboot")  # noqa: S605, S607 - MicroPython's only way; the words are fixed
-        time.sleep(30)
-        os.system("reboot -f")  # noqa: S605, S607
-        time.sleep(60)
+        machine.restart()
 
     def _is_trial(self) -> bool:
         try:
@@ -153,9 +150,11 @@ class Guard:
         if action == "other-slot":
             self._change(bootstate.with_primary, bootstate.other(slots.booted()))
         elif action == "factory":
-            os.system("rm -rf /data/sm /data/network/settings /data/guard/reached")  # noqa: S605, S607
+            machine.remove_tree("/data/sm")
+            machine.remove_file("/data/network/settings")
+            machine.remove_file(_KEPT + "reached")
         if action:
-            os.system("sync; reboot")  # noqa: S605, S607
+            machine.restart()
 
     def _say(self, text: str) -> None:
         try:
