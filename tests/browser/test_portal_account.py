@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, CDPSession, Page
 from sqlalchemy.orm import Session
 
 from browser.gm_plant import Plant
-from gm_server.accounts.invitations import link_word
+from gatelink.claims import claim_text
 from gm_server.accounts.users import add_user
 
 PASSWORD = "a fine password"
@@ -36,7 +36,7 @@ def _link(plant: Plant, name: str) -> str:
 
     plant.gm.write(add)
     invitation = plant.gm.invitation(name)
-    return f"{_base(plant)}/invitation/{link_word(invitation.claim_id, invitation.secret)}"
+    return f"{_base(plant)}/invitation#{claim_text(invitation)}"
 
 
 def _authenticator(page: Page) -> tuple[CDPSession, str]:
@@ -95,6 +95,7 @@ def test_invited_person_makes_an_account_with_a_passkey_and_signs_in_with_it(bro
     page.get_by_text("9 are left").wait_for()
 
     # The link worked once.
+    page.goto("about:blank")
     page.goto(link)
     page.get_by_text("this link is used, expired or damaged").wait_for()
     context.close()

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gatelink.claims import claim_text
 from gatelink.identity import from_pkcs12
 from gatelink.link.enrolment import Enrolment
 from gm_server.accounts.factors import begin_totp, make_recovery_codes
-from gm_server.accounts.invitations import link_word
 from gm_server.accounts.totp import STEP_S, code_of_step
 from gm_server.accounts.users import add_user, get_user
 from gm_server.accounts.web_sessions import ABSOLUTE_S, CONFIRMED_S, IDLE_S
@@ -283,21 +284,26 @@ def test_account_is_made_by_its_owner_when_the_link_is_opened(tmp_path: Path) ->
         async with portal(tmp_path, None) as (gm, _):
             gm.write(lambda session: add_user(session, "bob", "acme", gm.clock()))
             invitation = gm.invitation("bob")
-            link = f"/invitation/{link_word(invitation.claim_id, invitation.secret)}"
+            text = claim_text(invitation)
             async with Person(gm, tmp_path) as bob, Person(gm, tmp_path) as other:
-                assert "bob" in (await bob.open(link)).text
-                assert (await bob.send(link, password="short", again="short")).status_code == 422
-                assert (await bob.send(link, password="a fine password", again="a fine passwort")).status_code == 422
-                await other.open(link)
-                answer = await bob.send(link, password="a fine password", again="a fine password")
+                for person in (bob, other):
+                    await person.open("/invitation")
+                    assert "bob" in (await person.send("/invitation", invitation=text)).text
+                good = {"invitation": text, "password": "a fine password", "again": "a fine password"}
+                for wrong in ({"password": "short", "again": "short"}, {"again": "a fine passwort"}):
+                    assert (await bob.send("/invitation", **(good | wrong))).status_code == 422
+                answer = await bob.send("/invitation", **good)
                 assert answer.headers["location"] == "/account"
                 assert "asks for a certificate" in (await bob.open("/account")).text
                 # It worked once.
-                again = await other.send(link, password="another password", again="another password")
+                again = await other.send("/invitation", **(good | {"password": "another one", "again": "another one"}))
                 assert "used, expired or damaged" in again.text
                 assert not other.secret
-                assert "used, expired or damaged" in (await other.open(link)).text
-                assert "used, expired or damaged" in (await other.open(link[:-1])).text
+                await other.open("/invitation")
+                assert "copy the whole text again" in (await other.send("/invitation", invitation=text[:-1])).text
+                guessed = claim_text(msgspec.structs.replace(invitation, secret=bytes(16)))
+                await other.open("/invitation")
+                assert "used, expired or damaged" in (await other.send("/invitation", invitation=guessed)).text
                 # The certificate as a file: with it, and the password, he gets in from then on.
                 await bob.open("/account/certificate")
                 file = await bob.send(
@@ -314,7 +320,8 @@ def test_account_is_made_by_its_owner_when_the_link_is_opened(tmp_path: Path) ->
             late = gm.invitation("bob")
             gm.clock.ahead_s += 8 * 86400
             async with Person(gm, tmp_path) as bob:
-                page = await bob.open(f"/invitation/{link_word(late.claim_id, late.secret)}")
+                await bob.open("/invitation")
+                page = await bob.send("/invitation", invitation=claim_text(late))
                 assert "used, expired or damaged" in page.text
             assert {"user.invitation-redeemed", "certificate.issued"} <= set(_events(gm))
 

@@ -1,6 +1,6 @@
 """Invitations that are opened in a browser, and links by which a forgotten password is replaced.
 
-The link of an invitation holds what its text holds for a LinkManager: who uses one of them has used it up.
+It is the same invitation that a LinkManager takes: who uses it here or there has used it up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from gatelink.exceptions import Refused
 from gatelink.proofs import proof_key
-from gatelink.wire import SECRET_BYTES
 from gm_server.database.tables import Claim, Domain, User
 
 from .people import person_by_id
@@ -38,19 +37,12 @@ class Invited(msgspec.Struct, frozen=True):
     """He has had no password yet."""
 
 
-def link_word(claim_id: str, secret: bytes) -> str:
-    """Return the end of an invitation's link."""
-    return f"{claim_id}.{_encode(secret)}"
-
-
-def find_invitation(session: Session, word: str, now: float) -> Invited:
+def find_invitation(session: Session, claim_id: str, secret: bytes, now: float) -> Invited:
     """Return whose invitation this is; raises Refused."""
-    claim_id, _, encoded = word.partition(".")
-    secret = _decode(encoded)
     claim = session.get(Claim, claim_id)
     expected = claim.proof_key if claim is not None else None
     right = hmac.compare_digest(proof_key(secret), expected or bytes(32))
-    if claim is None or expected is None or not right or len(secret) != SECRET_BYTES or claim.user_id is None:
+    if claim is None or expected is None or not right or claim.user_id is None:
         raise Refused("invitation", _USED_UP)
     if claim.used_at is not None or claim.revoked_at is not None or now >= claim.expires_at:
         raise Refused("invitation", _USED_UP)
@@ -61,9 +53,9 @@ def find_invitation(session: Session, word: str, now: float) -> Invited:
     return Invited(claim.id, user.id, user.name, domain, user.password_hash is None)
 
 
-def redeem_in_browser(session: Session, word: str, password_hash: str, now: float) -> Invited:
+def redeem_in_browser(session: Session, claim_id: str, secret: bytes, password_hash: str, now: float) -> Invited:
     """Use the invitation up and set the password; raises Refused."""
-    invited = find_invitation(session, word, now)
+    invited = find_invitation(session, claim_id, secret, now)
     claim = session.get_one(Claim, invited.claim_id)
     claim.used_at = now
     claim.proof_key = None
