@@ -25,6 +25,35 @@ def add_commands(commands: Any, places: argparse.ArgumentParser) -> None:
         if name == "doctor":
             parser.add_argument("--letter", action="store_true", help="the letter to the IT department")
 
+    capture = commands.add_parser("capture", parents=[places], help="record packets of the machine side")
+    capture.add_argument("file", help="a pcap file for Wireshark; - for standard output")
+    capture.add_argument("--seconds", type=float, default=10.0, help="0.1 to 60 (default 10); ends earlier at 2 MiB")
+    capture.add_argument("--interface", default="", help="default: the first of the machine side")
+    capture.set_defaults(command=_capture)
+
+
+def _capture(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from gatelink.exceptions import InputError
+
+    from .core.capture import CaptureAnswer, CaptureRequest
+    from .logs import report
+    from .services.local_client import ask
+
+    if not 0.1 <= options.seconds <= 60:
+        raise InputError(f"a capture takes 0.1 to 60 seconds, got {options.seconds:g}")
+    request = CaptureRequest(seconds=options.seconds, interface=options.interface)
+    answer = ask(options.runtime, request, CaptureAnswer, timeout_s=options.seconds + 15)
+    if options.file == "-":
+        sys.stdout.buffer.write(answer.pcap)
+    else:
+        try:
+            Path(options.file).write_bytes(answer.pcap)
+        except OSError as error:
+            raise InputError(f"cannot write {options.file}: {error.strerror}") from None
+    report(f"{answer.frames} packets{'; the file is full, there were more' if answer.full else ''}")
+
 
 def _devices(options: argparse.Namespace) -> None:
     from .core.device_requests import DevicesAnswer, DevicesRequest

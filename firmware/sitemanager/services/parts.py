@@ -16,6 +16,7 @@ from sitemanager.core.status import Status
 from sitemanager.host.state import State
 
 from .appliance_status import ApplianceReport
+from .capture import Capture
 from .contacts import Contacts
 from .desk import Desk
 from .dev_port import DevPort
@@ -100,6 +101,7 @@ def parts(around: Surroundings) -> list[Part]:
         checks,
         serial,
         Discovery(around.line, around.desk, around.network, around.report),
+        Capture(around.desk),
         Doctor(around.desk, around.network, around.state, checks.devices),
     ]
 
