@@ -6,7 +6,7 @@ PYTHON := env PYTHONPATH=tests .venv/bin/python
 # An ordinary user has the lab in a user namespace of his own; where that is not allowed the reason is said here, and
 # tests that need it are skipped (in CI: fail).
 WITH_RIGHTS = $$(./lab rights -- true && echo ./lab rights --)
-PACKAGES := gatelink/gatelink gm_server/gm_server firmware/sitemanager lm_client/lm_client
+PACKAGES := gatelink/gatelink gm_server/gm_server firmware/sitemanager firmware/guard lm_client/lm_client tools/image
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -35,6 +35,10 @@ lint: setup ## Style, types and architecture only
 .PHONY: bench
 bench: setup-bench ## Measure against OpenVPN and HAProxy: ratios on the screen and in build/bench.json
 	@$(WITH_RIGHTS) $(PYTHON) -m bench $(BENCH_ARGS)
+
+.PHONY: deb-lm
+deb-lm: setup ## Build the LinkManager's Debian package, from this tree and the locked packages alone
+	@.venv/bin/python tools/deb_lm.py
 
 .PHONY: setup
 setup: ## Only the set-up

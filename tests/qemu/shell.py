@@ -26,8 +26,9 @@ class Shell:
         """Run a command; what it printed. Raises CommandFailed, TimedOut."""
         number = next(self._numbers)
         # The quotes keep the echo of the command from looking like its end.
-        text = self._ask(f"{command}\necho en''d {number} $?\n", rf"end {number} (\d+)\r?\n", deadline_s)
-        match = re.search(rf"^(.*?)\r?\n?end {number} (\d+)\r?\n", text, re.DOTALL)
+        script = f"echo beg''in {number}\n{command}\necho en''d {number} $?\n"
+        text = self._ask(script, rf"end {number} (\d+)\r?\n", deadline_s)
+        match = re.search(rf"begin {number}\r?\n(.*?)\r?\n?end {number} (\d+)\r?\n", text, re.DOTALL)
         assert match is not None
         said = match[1].replace("\r", "").strip("\n")
         if check and match[2] != "0":

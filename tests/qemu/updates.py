@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from image import bundle, slots
 from qemu.gateway import BUILD
-
-_TOOLS: Final = Path(__file__).resolve().parents[2] / "tools"
-if str(_TOOLS) not in sys.path:
-    sys.path.append(str(_TOOLS))
-
-from image import bundle, slots  # noqa: E402
 
 COMPATIBLE: Final = "gatelink-qemu-aarch64"
 _STICK_MIB: Final = 400
