@@ -4,7 +4,8 @@
     appliance.pem    the certificate that parties pin, with its key
     device_ca.pem    signs SiteManagers' certificates
     user_ca.pem      signs LinkManagers' certificates
-    web.pem          what browsers see
+    web.pem          what browsers see: a key with its chain of certificates
+    acme.json        the account with the authority that issues it, if there is one
     gm.sqlite3       the records
     gm.sock          the running server's local socket
     lock             held by the running server
@@ -51,6 +52,7 @@ class DataDirectory:
         self.path = path.absolute()
         self.config_path = self.path / "config.toml"
         self.database_path = self.path / "gm.sqlite3"
+        self.web_path = self.path / "web.pem"
         self.socket_path = self.path / "gm.sock"
         self._lock_path = self.path / "lock"
 

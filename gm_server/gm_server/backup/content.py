@@ -18,6 +18,7 @@ from msgspec import Meta
 from gatelink.exceptions import GatelinkError, InputError
 from gatelink.identity import from_pem
 from gm_server import config
+from gm_server.certificates.bundle import parse_bundle
 from gm_server.database.revisions import KNOWN
 
 FORMAT: Final = "gatelink-gm/1"
@@ -126,8 +127,9 @@ def copy_file(reader: Reader, info: FileInfo, target: BinaryIO) -> None:
 def check_files(folder: Path) -> None:
     """Raise InputError unless the files in ``folder`` are those of a GateManager that would run."""
     try:
-        for name in KEYS:
+        for name in KEYS[:3]:
             from_pem((folder / name).read_bytes())
+        parse_bundle((folder / "web.pem").read_bytes())
         config.load(folder / CONFIG)
     except GatelinkError as error:
         raise InputError(f"the backup cannot be used: {error}") from None

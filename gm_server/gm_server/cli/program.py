@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "alarms": "alarms",
     "audit": "audit",
     "database": "database",
+    "settings": "settings",
     "backup": "backup",
     "restore": "backup",
 }

@@ -21,6 +21,8 @@ from gatelink.wire import (
     ALPN_WITHOUT_CERTIFICATE,
     HANDSHAKE_TIMEOUT_S,
 )
+from gm_server.certificates.challenges import ALPN as ACME_ALPN
+from gm_server.certificates.challenges import Challenges
 from gm_server.config import Limits
 
 from .listeners import Acceptor
@@ -62,6 +64,7 @@ class Door:
         strangers: Strangers,
     ) -> None:
         self.contexts = contexts
+        self.challenges = Challenges()
         self._hosts = hosts
         self._browsers = browsers
         self._addresses = addresses
@@ -152,6 +155,9 @@ class Door:
         if first == "http":
             await self._redirect(connection)
             return None
+        if ACME_ALPN in first.protocols:
+            await self._show_challenge(connection, first.server_name)
+            return None
         side = choose(first)
         contexts = self.contexts
         if side == "web":
@@ -172,6 +178,15 @@ class Door:
             raise HelloError("TLS agreed on another protocol than the first bytes promised")
         return self._hosts[protocol], Visitor(tls, address, contexts.identity, lambda: self._release(place))
 
+    async def _show_challenge(self, connection: socket.socket, server_name: str | None) -> None:
+        """Answer an ACME authority's tls-alpn-01: the handshake is all that it wants."""
+        context = self.challenges.context(server_name)
+        if context is None:
+            connection.send(_NO_APPLICATION_PROTOCOL)
+            raise HelloError("it asks for a challenge that is not open")
+        async with self._turns.turn():
+            (await handshake(connection, context, server_side=True)).close()
+
     async def _redirect(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         request = b""
@@ -181,7 +196,7 @@ class Door:
             if not data:
                 raise LinkError("closed in the middle of an HTTP request")
             request += data
-            response = answer(request, self._addresses, (connection.getsockname()[0],))
+            response = answer(request, self._addresses, (connection.getsockname()[0],), self.challenges.answer)
         await loop.sock_sendall(connection, response)
         connection.shutdown(socket.SHUT_WR)
 

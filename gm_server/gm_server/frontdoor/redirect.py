@@ -1,12 +1,12 @@
 """Answers plain HTTP with the way to HTTPS. Parses what strangers send; no I/O.
 
 The answer goes to the host that was asked for only if it is one of our own addresses, else to the first of them: the
-GateManager never sends anybody elsewhere. Later the ACME http-01 answer has its place here.
+GateManager never sends anybody elsewhere. An ACME authority's challenges are answered here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 MAX_REQUEST_BYTES: Final = 8 * 1024
@@ -14,10 +14,16 @@ MAX_REQUEST_BYTES: Final = 8 * 1024
 _MAX_TARGET_BYTES: Final = 2 * 1024
 
 
-def answer(request: bytes, addresses: Sequence[str], own: Collection[str] = ()) -> bytes | None:
+def answer(
+    request: bytes,
+    addresses: Sequence[str],
+    own: Collection[str] = (),
+    known: Callable[[str], str | None] = lambda _target: None,
+) -> bytes | None:
     """Return the whole response to the head of a request, or None while the head is incomplete.
 
-    ``addresses`` are the configured ones, best first; ``own`` further ones under which this connection reached us.
+    ``addresses`` are the configured ones, best first; ``own`` further ones under which this connection reached us;
+    ``known`` returns what stands at a path (of an ACME authority's challenge), or None.
     """
     head, end, _ = request.partition(b"\r\n\r\n")
     if not end:
@@ -32,6 +38,9 @@ def answer(request: bytes, addresses: Sequence[str], own: Collection[str] = ()) 
     target = words[1].decode("ascii") if words[1].startswith(b"/") else "/"
     if len(target) > _MAX_TARGET_BYTES:
         return _plain("414 URI Too Long")
+    text = known(target) if words[0] == b"GET" else None
+    if text is not None:
+        return _plain("200 OK", body=text)
     authority = _authority(hosts[0].strip() if hosts else b"", addresses, own)
     return _plain("308 Permanent Redirect", f"Location: https://{authority}{target}\r\n")
 
@@ -49,8 +58,8 @@ def _authority(host: bytes, addresses: Sequence[str], own: Collection[str]) -> s
     return shown if port in ("", "80", "443") else f"{shown}:{port}"
 
 
-def _plain(status: str, header: str = "") -> bytes:
-    body = f"{status}\n"
+def _plain(status: str, header: str = "", body: str = "") -> bytes:
+    body = body or f"{status}\n"
     return (
         f"HTTP/1.1 {status}\r\n{header}Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n{body}"

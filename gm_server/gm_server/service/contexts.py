@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 
-from gatelink.tls import NO_CHECK_TIME, gm_mutual_context, gm_open_context, load_identity
+from gatelink.tls import NO_CHECK_TIME, gm_mutual_context, gm_open_context
 from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
+from gm_server.certificates.bundle import load_into
 from gm_server.directory import DataDirectory
 from gm_server.enrolment.door import Authorities
 from gm_server.frontdoor.door import Contexts
@@ -18,7 +19,7 @@ def load_contexts(directory: DataDirectory, authorities: Authorities) -> Context
     identity = directory.appliance_identity()
     trusted = (authorities.devices.certificate, authorities.users.certificate)
     web = web_context(authorities.users.certificate)
-    load_identity(web, directory.web_identity())
+    load_into(web, directory.web_path)
     return Contexts(
         identity=identity,
         without_certificate=gm_open_context(identity, (ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN)),

@@ -26,6 +26,7 @@ from gm_server.alarms.records import Told
 from gm_server.api.app import Api
 from gm_server.api.endpoints import Reach
 from gm_server.appliances.virtual import number_devices
+from gm_server.certificates.bundle import parse_bundle
 from gm_server.config import check_tunnel_network
 from gm_server.database.engine import Database
 from gm_server.database.revisions import upgrade
@@ -60,6 +61,7 @@ from .peers import Peers
 from .presence import PresenceLog
 from .sessions import Sessions
 from .supervisor import Supervisor
+from .web_certificate import WebCertificate
 
 _STOPPING: Final = "the GateManager is stopping"
 _log = logging.getLogger("gm.server")
@@ -155,6 +157,9 @@ class Server:
             config.limits,
             self.strangers,
         )
+        self.web_certificate = WebCertificate(
+            self.store, self._directory.web_path, self.door.challenges, self.reload, clock
+        )
         self._desk = Desk(self, clock)
         await self._desk.open(self._directory.path)
         self.supervisor = Supervisor(self.store, self.peers, self.sessions, clock)
@@ -166,6 +171,7 @@ class Server:
             asyncio.create_task(self.access.run()),
             asyncio.create_task(self._audit.run()),
             asyncio.create_task(self.post.run()),
+            asyncio.create_task(self.web_certificate.run()),
             asyncio.create_task(self.alarms.run()),
         ]
         await self._audit.started()
@@ -234,7 +240,7 @@ class Server:
         """Those whose end would be everybody's."""
         return [
             ("this server (appliance certificate)", self.door.contexts.identity.certificate),
-            ("this server (for browsers)", self._directory.web_identity().certificate),
+            ("this server (for browsers)", parse_bundle(self._directory.web_path.read_bytes()).certificate),
         ]
 
     def _identity(self) -> Identity:
