@@ -253,6 +253,19 @@ WRONG = [
     (("grants", "add", "ada", "--domain", "acme", "--reason", "a\nb"), "one line"),
     (("grants", "end", "grt-0"), "there is no grant"),
     (("sessions", "history", "--limit", "0"), "0"),
+    (("groups", "add", "technicians"), "by its whole path"),
+    (("groups", "join", "acme/none", "ada"), "there is no group"),
+    (("roles", "give", "observer", "ada"), "say where"),
+    (("roles", "give", "observer", "--everywhere"), "either a user or a group"),
+    (("roles", "give", "chief", "ada", "--everywhere"), "chief"),
+    (("roles", "take", "rol-0"), "there is no role"),
+    (("tokens", "create", "ada", "--name", "x", "--days", "400"), "366 days"),
+    (("tokens", "revoke", "tok-0"), "there is no token"),
+    (("certificates", "revoke", "crt-0"), "there is no certificate"),
+    (("users", "change", "ada", "--email", "nonsense"), "mail address"),
+    (("users", "change", "ada", "--phone", "0123"), "phone number"),
+    (("grants", "add", "ada", "--domain", "acme", "--weekly", "someday"), "weekly window"),
+    (("grants", "add", "ada", "--domain", "acme", "--weekly", "mon", "--zone", "Mars"), "time zone"),
     (("nonsense",), "nonsense"),
     (("domains", "nonsense"), "nonsense"),
     (("domains", "add"), "PATH"),
@@ -336,3 +349,58 @@ def test_appliance_has_no_more_devices_than_one_message_can_hold(tmp_path: Path)
     with database.write() as session, pytest.raises(Conflict, match="too many devices"):
         add_everywhere(session)
     database.close()
+
+
+def test_init_invites_who_administers_the_whole_server(bare: Gm) -> None:
+    told = bare("init", "--name", "x", "--address", "gm.example", "--administrator", "ada", "--domain", "works")
+    [link] = [line for line in told.splitlines() if line.startswith("https://gm.example/invitation#")]
+    assert parse_claim(link.partition("#")[2], "user").user == "ada"
+    [ada] = _rows(bare, "users", "list")
+    assert (ada["domain"], ada["state"], ada["roles"]) == ("works", "invited", ["administrator everywhere"])
+    assert "https://gm.example/invitation#" in bare("administrators", "invite", "ada")
+    assert len(_rows(bare, "roles", "list")) == 1
+    assert "https://" in bare("administrators", "invite", "eve")
+    assert {row["holder"] for row in _rows(bare, "roles", "list")} == {"ada", "eve"}
+
+
+def test_init_makes_nothing_when_the_administrators_name_is_wrong(bare: Gm, tmp_path: Path) -> None:
+    _refused(bare, "init", "--name", "x", "--address", "gm.example", "--administrator", "a/b")
+    assert not (tmp_path / "gm").exists()
+
+
+def test_groups_roles_and_tokens_are_given_and_taken(plant: Gm) -> None:
+    plant("groups", "add", "acme/technicians")
+    plant("groups", "join", "acme/technicians", "ada")
+    assert [row["name"] for row in _rows(plant, "groups", "members", "acme/technicians")] == ["ada"]
+    plant("grants", "add", "--group", "acme/technicians", "--domain", "acme", "--weekly", "mon-fri 08:00-17:00")
+    [grant] = _rows(plant, "grants", "list")
+    assert (grant["user"], grant["weekly"]) == ("group acme/technicians", "mon-fri 08:00-17:00 (UTC)")
+    plant("roles", "give", "observer", "--group", "acme/technicians", "--domain", "acme")
+    plant("roles", "give", "administrator", "ada", "--everywhere")
+    [ada] = _rows(plant, "users", "list")
+    assert ada["roles"] == ["administrator everywhere", "observer acme"]
+    for row in _rows(plant, "roles", "list"):
+        plant("roles", "take", row["id"])
+    plant("groups", "rename", "acme/technicians", "night shift")
+    plant("groups", "leave", "acme/night shift", "ada")
+    plant("groups", "remove", "acme/night shift")
+    assert _rows(plant, "groups", "list") == _rows(plant, "roles", "list") == _rows(plant, "grants", "list") == []
+    secret = plant("tokens", "create", "ada", "--name", "ci", "--scope", "change").strip()
+    assert secret.startswith("glt_")
+    [token] = _rows(plant, "tokens", "list")
+    assert (token["user"], token["scopes"], token["state"]) == ("ada", ["read", "change"], "valid")
+    assert secret not in plant("tokens", "list")
+    plant("tokens", "revoke", token["id"])
+    assert _rows(plant, "tokens", "list")[0]["state"] == "revoked"
+
+
+def test_certificates_of_users_are_listed_and_revoked(plant: Gm, tmp_path: Path) -> None:
+    plant("users", "export-p12", "ada", tmp_path / "ada.p12", "--password", "correct horse battery")
+    [certificate] = _rows(plant, "certificates", "list", "--user", "ada")
+    assert (certificate["user"], certificate["origin"], certificate["state"]) == ("ada", "pkcs12", "valid")
+    plant("certificates", "revoke", certificate["id"])
+    assert _rows(plant, "certificates", "list")[0]["state"] == "revoked"
+    plant("users", "change", "ada", "--email", "ada@example.com", "--login-method", "password")
+    assert _rows(plant, "users", "list")[0]["login_method"] == "password"
+    events = [row["event"] for row in _rows(plant, "audit", "list")]
+    assert {"user.changed", "certificate.revoked", "certificate.issued", "domain.added"} <= set(events)

@@ -7,6 +7,7 @@ import click
 from gm_server.acts import groups as acts
 from gm_server.acts import users as user_acts
 from gm_server.acts.groups import GroupChange
+from gm_server.names import split_path
 
 from .output import json_option, show
 from .pages import every
@@ -23,7 +24,7 @@ def groups() -> None:
 @pass_place
 def add(place: Place, path: str) -> None:
     """Make the group PATH (a domain's path and the group's name)."""
-    domain, _, name = path.strip("/").rpartition("/")
+    domain, name = split_path(path, "a group")
     with place.write() as session:
         group = acts.add_group(session, place.actor, domain, name, place.now)
     click.echo(f"added the group {group.path} ({group.id})")

@@ -30,3 +30,12 @@ def sender(place: Place, *, without_fingerprint: bool) -> Sender:
     """Return what the text says of this GateManager."""
     fingerprint = None if without_fingerprint else fingerprint_of(place.directory.appliance_identity().certificate)
     return Sender(place.directory.config().addresses, fingerprint)
+
+
+def link(place: Place, text: str) -> str:
+    """Return the address under which a browser redeems an invitation; its secret, behind ``#``, is sent nowhere."""
+    settings = place.directory.config()
+    ports = [port for _, port in settings.listeners]
+    port = 443 if 443 in ports or not ports else ports[0]
+    host = f"[{settings.addresses[0]}]" if ":" in settings.addresses[0] else settings.addresses[0]
+    return f"https://{host}{'' if port == 443 else f':{port}'}/invitation#{text}"

@@ -6,7 +6,7 @@ import click
 
 from gm_server.acts import invitations as acts
 
-from .handing_over import handing_over_options, sender
+from .handing_over import handing_over_options, link, sender
 from .output import json_option, show, show_one
 from .pages import every
 from .place import Place, pass_place
@@ -28,10 +28,17 @@ def create(place: Place, user: str, days: float, *, without_fingerprint: bool, a
     with place.write() as session:
         made = acts.invite(session, place.actor, user, origin, days, place.now)
     if as_json:
-        fields = {"id": made.id, "user": made.user, "invitation": made.text, "expires_at": made.expires_at}
+        fields = {
+            "link": link(place, made.text),
+            "id": made.id,
+            "user": made.user,
+            "invitation": made.text,
+            "expires_at": made.expires_at,
+        }
         show_one(fields, as_json=True)
         return
-    click.echo(f"invitation {made.id} for {made.user}; on the PC: lm redeem, and paste this text:", err=True)
+    click.echo(f"invitation {made.id} for {made.user}; in a browser: {link(place, made.text)}", err=True)
+    click.echo("or on the PC: lm redeem, and paste this text:", err=True)
     click.echo(made.text)
 
 

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "users": "users",
     "groups": "groups",
     "roles": "roles",
+    "administrators": "server",
     "invitations": "invitations",
     "grants": "grants",
     "sessions": "sessions",
