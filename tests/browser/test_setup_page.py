@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect
 
 from browser.technician import (
     DESK,
@@ -38,6 +38,8 @@ class Story:
         self.seconds = 0.0
         self.faults: list[str] = []
         self.steps: list[str] = []
+        self.cookies: StorageState | None = None
+        """Of somebody who is logged in."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,9 @@ def story(new_unit: Unit, chromium: Browser) -> Story:
     watcher = Watcher(context)
     page = context.new_page()
 
-    def look(step: str) -> None:
+    def look(step: str, heading: str) -> None:
+        expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=STAY_S)
+        page.wait_for_load_state()
         story.steps.append(step)
         story.faults += [f"{step}: {overflow(page)} pixels too wide"] if overflow(page) > 0 else []
         story.faults += [f"{step}: {fault}" for fault in (*unnamed_fields(page), *small_targets(page))]
@@ -68,21 +72,21 @@ def story(new_unit: Unit, chromium: Browser) -> Story:
     claim = new_unit.gm.claim()
     began = time.monotonic()
     page.goto(URL)
-    look("login")
+    look("login", "A new SiteManager")
     page.get_by_label("Secret on the label").fill("WRNG-WRNG-WRNG-WRNG")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_contain_text("the password is wrong")
     page.get_by_label("Secret on the label").fill(new_unit.secret.lower())
     page.get_by_role("button", name="Log in").click()
-    look("password")
+    look("password", "First, choose a password")
     page.get_by_label("New password", exact=False).first.fill(PASSWORD)
     page.get_by_label("New password again").fill(PASSWORD)
     page.get_by_role("button", name="Choose this password").click()
     expect(page.get_by_role("heading", name="The way out of the site")).to_be_visible()
     expect(page.get_by_text("The way out is eth0")).to_be_visible()
-    look("way out")
+    look("way out", "The way out of the site")
     page.get_by_role("button", name="Go on").click()
-    look("claim")
+    look("claim", "Where does this unit belong?")
     page.get_by_label("or paste it here").fill("glc1_" + claim[5:40])
     page.get_by_role("button", name="Use this claim").click()
     expect(page.get_by_role("alert")).to_contain_text("damaged or cut off")
@@ -91,12 +95,13 @@ def story(new_unit: Unit, chromium: Browser) -> Story:
     chooser.value.set_files({"name": "press.claim", "mimeType": "text/plain", "buffer": claim.encode()})
     expect(page.get_by_label("or paste it here")).to_have_value(claim)
     page.get_by_role("button", name="Use this claim").click()
-    look("test")
+    look("test", "Test")
     page.get_by_role("link", name="Done").click()
     expect(page.get_by_text("press is connected")).to_be_visible()
-    look("done")
+    look("done", "Done")
     story.seconds = time.monotonic() - began
     story.faults += watcher.complaints
+    story.cookies = context.storage_state()
     context.close()
     return story
 
@@ -105,13 +110,15 @@ def story(new_unit: Unit, chromium: Browser) -> Story:
 def context(new_unit: Unit, story: Story, chromium: Browser) -> Iterator[BrowserContext]:
     """A browser that is logged in on a unit that is connected; it complains of nothing."""
     assert story.steps
-    context = chromium.new_context(viewport=DESK, ignore_https_errors=True)
+    context = chromium.new_context(viewport=DESK, ignore_https_errors=True, storage_state=story.cookies)
     watcher = Watcher(context)
     page = context.new_page()
-    page.goto(f"{URL}/login")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="press")).to_be_visible()
+    page.goto(f"{URL}/status")
+    if page.url.endswith("/login"):
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="press")).to_be_visible(timeout=STAY_S)
+    story.cookies = context.storage_state()
     page.close()
     yield context
     context.close()
