@@ -24,7 +24,7 @@ class Store:
         self._foreign = -1
         self._own_changes = True
         self.writes = 0
-        """Rises whenever a change was committed: by ``write``, or by another process."""
+        """Rises whenever something was committed, by us or by another process."""
 
     async def read(self, work: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result of ``work`` in a reading transaction."""
@@ -42,7 +42,10 @@ class Store:
             with self._database.write() as session:
                 return work(session, *args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        finally:
+            self.writes += 1
 
     async def write(self, work: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Commit a change after which rights are to be decided anew."""
@@ -50,7 +53,6 @@ class Store:
             return await self.note(work, *args, **kwargs)
         finally:
             self._own_changes = True
-            self.writes += 1
 
     def touch(self) -> None:
         """Let ``changed`` say yes once more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Final
 
@@ -27,6 +28,8 @@ from .scans import Scans
 from .sessions import Sessions
 
 BEAT_S: Final = 1.0
+REMEMBERED: Final = 256
+"""Changes that are kept for who was away for a moment."""
 SCANS_KEPT: Final = 256
 """Results of scans that are remembered, of as many appliances; a restart forgets them."""
 WATCHERS_PER_USER: Final = 12
@@ -63,6 +66,11 @@ class Change(msgspec.Struct, frozen=True):
     """Something was written: rights, devices, people, requests, alarms."""
     users: bool
     """LinkManagers came or went."""
+    anything: bool = False
+    """It is not known what changed: anything may have."""
+
+    def __bool__(self) -> bool:
+        return bool(self.appliances or self.records or self.users or self.anything)
 
 
 class Watch:
@@ -72,15 +80,14 @@ class Watch:
         self.user_id = user_id
         self.is_over = False
         self._ready = asyncio.Event()
-        self._appliances: dict[str, str] = {}
-        self._records = False
-        self._users = False
+        self._begin()
 
     def put(self, change: Change) -> None:
         """Merge a change in."""
         self._appliances.update(change.appliances)
         self._records |= change.records
         self._users |= change.users
+        self._anything |= change.anything
         self._ready.set()
 
     def end(self) -> None:
@@ -95,29 +102,41 @@ class Watch:
                 await self._ready.wait()
         if not self._ready.is_set() or self.is_over:
             return None
-        change = Change(self._appliances, self._records, self._users)
+        change = Change(self._appliances, self._records, self._users, self._anything)
         self._ready.clear()
-        self._appliances, self._records, self._users = {}, False, False
+        self._begin()
         return change
+
+    def _begin(self) -> None:
+        self._appliances: dict[str, str] = {}
+        self._records = self._users = self._anything = False
 
 
 class Feed:
-    """Who watches."""
+    """Who watches, and the last changes: who was away for a moment misses none."""
 
     def __init__(self) -> None:
         self._watches: dict[Watch, None] = {}
+        self._past: deque[tuple[int, Change]] = deque(maxlen=REMEMBERED)
+        self.number = 0
+        """Of the last change. A page that was drawn at this number asks for what came after it."""
 
     def __len__(self) -> int:
         return len(self._watches)
 
     @contextlib.asynccontextmanager
-    async def watch(self, user_id: str) -> AsyncIterator[Watch]:
-        """Watch within the block; the person's oldest watch ends where there are too many."""
+    async def watch(self, user_id: str, after: int | None = None) -> AsyncIterator[Watch]:
+        """Watch within the block what changes ``after`` a number (None: from now on).
+
+        The person's oldest watch ends where there are too many.
+        """
         own = [watch for watch in self._watches if watch.user_id == user_id]
         for oldest in own[: max(0, len(own) - WATCHERS_PER_USER + 1)]:
             del self._watches[oldest]
             oldest.end()
         watch = Watch(user_id)
+        for change in self._missed(self.number if after is None else after):
+            watch.put(change)
         self._watches[watch] = None
         try:
             yield watch
@@ -126,7 +145,9 @@ class Feed:
 
     def tell(self, change: Change) -> None:
         """Tell everybody."""
-        if change.appliances or change.records or change.users:
+        if change:
+            self.number += 1
+            self._past.append((self.number, change))
             for watch in self._watches:
                 watch.put(change)
 
@@ -134,6 +155,16 @@ class Feed:
         """Let everybody go."""
         for watch in self._watches:
             watch.end()
+
+    def _missed(self, after: int) -> Iterator[Change]:
+        oldest = self._past[0][0] if self._past else self.number + 1
+        if not oldest - 1 <= after <= self.number:
+            # Too long ago, or of a run of the server before this one.
+            yield Change({}, records=True, users=True, anything=True)
+            return
+        for number, change in self._past:
+            if number > after:
+                yield change
 
 
 class ScanState(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,10 +305,6 @@ class Live:
 
     def beat(self) -> None:
         """Compare with the beat before, and tell what changed."""
-        if not len(self.feed):
-            # Nobody watches: whoever comes next has just drawn his page.
-            self._beat_seen = None
-            return
         beat = self._look()
         before, self._beat_seen = self._beat_seen, beat
         if before is not None:

@@ -167,6 +167,7 @@ class Server:
         self._tasks = [
             asyncio.create_task(self.supervisor.run()),
             asyncio.create_task(self.presence.run()),
+            asyncio.create_task(self.live.run()),
             *self.appliance_desk.tasks(),
             asyncio.create_task(self.access.run()),
             asyncio.create_task(self._audit.run()),

@@ -66,13 +66,21 @@ def _granted_appliances(session: Session, sight: Sight) -> frozenset[str]:
 async def _events(visit: Visit, seen: Seen) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     end = loop.time() + LIFE_S
-    async with visit.live.feed.watch(visit.by.user_id) as watch:
-        yield f"retry: {AGAIN_MS}\n\n".encode()
+    feed = visit.live.feed
+    async with feed.watch(visit.by.user_id, _after(visit)) as watch:
+        yield f"retry: {AGAIN_MS}\nid: {feed.number}\n\n".encode()
         while not watch.is_over and (left_s := end - loop.time()) > 0:
-            yield await _next(watch, seen, min(left_s, QUIET_S))
+            told = await _next(watch, seen, min(left_s, QUIET_S))
+            yield f"id: {feed.number}\n".encode() + told
         if watch.is_over:
             # Another tab of the same person took the place.
             yield b"event: full\ndata: {}\n\n"
+
+
+def _after(visit: Visit) -> int | None:
+    """Return the number of the last change that the browser knows of."""
+    text = visit.request.headers.get("last-event-id") or visit.query.text("after")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
 
 
 async def _next(watch: Watch, seen: Seen, patience_s: float) -> bytes:
@@ -85,7 +93,7 @@ async def _next(watch: Watch, seen: Seen, patience_s: float) -> bytes:
 
 def _told(change: Change, seen: Seen) -> dict[str, object] | None:
     appliances = sorted(key for key, domain in change.appliances.items() if seen.has(key, domain))
-    if not (appliances or change.records or change.users):
+    if not (appliances or change.records or change.users or change.anything):
         return None
-    named = appliances if len(appliances) <= MAX_NAMED else None
+    named = None if change.anything or len(appliances) > MAX_NAMED else appliances
     return {"appliances": named, "records": change.records, "users": change.users}

@@ -138,6 +138,8 @@ class Visit:
         self.visitor: Visitor = entered.visitor
         self.rail = entered.rail
         self.now = portal.clock()
+        self.drawn_at = portal.live.feed.number
+        """What changes after this number, the page asks for anew."""
         self.form = Form()
         self.query = Form(request.query_params.multi_items())
         self.language = self.visitor.language or best_language(request.headers.get("accept-language", ""))
