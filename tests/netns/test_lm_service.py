@@ -305,8 +305,11 @@ def test_host_route_of_somebody_else_stays_when_asked_for(pc: Pc) -> None:
 
 
 def test_others_are_served_when_one_sends_an_oversized_frame(pc: Pc) -> None:
-    answer = pc.ask("00" * 40000)
-    assert "announces" in answer["text"]
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(pc.path))
+        connection.settimeout(5)
+        connection.sendall((1 << 20).to_bytes(4, "big"))
+        assert b"announces" in connection.recv(4096)
     assert pc.ask(GOOD)["interface"] == "gl0"
 
 
@@ -332,3 +335,47 @@ def test_service_says_what_to_do_when_it_cannot_listen(module_lab: Lab) -> None:
     assert done.stderr.startswith("lm: cannot listen on /proc/gatelink-lm/service.sock: ")
     assert done.stderr.endswith("run as root, or use --socket\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_devices_are_neighbours_when_a_tunnel_is_bridged(pc: Pc) -> None:
+    caller = pc.call({**GOOD, "bridged": True, "plant_address": "192.168.50.200"})
+    assert _answer(caller)["type"] == "tunnel-opened"
+    added = [route for route in pc.routes() if route not in pc.before]
+    link = {"dev": "gl0", "scope": "link", "prefsrc": "192.168.50.200", "flags": []}
+    expected = [{"dst": dst, **link} for dst in ("192.168.50.10", "192.168.50.11")]
+    assert [{**route, "flags": []} for route in added] == expected
+    assert pc.json("link", "show", "dev", "gl0")[0]["address"] == "02:67:6c:12:00:02"
+    caller.kill9()
+    pc.wait_clean()
+    layer_2 = pc.call({**GOOD, "bridged": True, "devices": []})
+    assert _answer(layer_2)["type"] == "tunnel-opened"
+    assert pc.routes() == pc.before
+    assert pc.interfaces() == {"gl0"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"bridged": True}, "reached from an address in the plant"),
+        ({"plant_address": "192.168.50.200"}, "belongs to a bridged tunnel"),
+        ({"bridged": True, "plant_address": "10.10.1.2"}, "is this PC's own address"),
+        ({"names": [{"name": "plc.gatelink", "address": "10.0.0.1"}]}, "is none of the devices"),
+        ({"names": [{"name": "www.example.com", "address": "192.168.50.10"}]}, "not a request of this service"),
+    ],
+    ids=["no address", "routed with address", "own address", "foreign address", "foreign name"],
+)
+def test_odd_bridges_and_names_are_refused(pc: Pc, change: dict[str, Any], why: str) -> None:
+    answer = pc.ask({**GOOD, **change})
+    assert (answer["type"], answer["descriptors"]) == ("service-refusal", 0)
+    assert why in answer["text"]
+    pc.wait_clean()
+    assert pc.hosts.read_text() == HOSTS
+
+
+def test_names_are_in_the_hosts_file_while_the_tunnel_lasts(pc: Pc) -> None:
+    caller = pc.call({**GOOD, "names": [{"name": "plc.press.gatelink", "address": "192.168.50.10"}]})
+    assert _answer(caller)["type"] == "tunnel-opened"
+    assert "192.168.50.10\tplc.press.gatelink\n" in pc.hosts.read_text()
+    caller.kill9()
+    pc.wait_clean()
+    wait_until(lambda: pc.hosts.read_text() == HOSTS, 5, "the names to go")

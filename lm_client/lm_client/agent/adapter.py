@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     names: Mapping[str, str] = {}
     """Addresses among ``devices`` by host name."""
     dns_port: int = 0
+    bridged: bool = False
+    plant_address: str = ""
 
     @property
     def host_names(self) -> tuple[HostName, ...]:
@@ -131,6 +133,8 @@ def open_adapter(
         keep_clear=plan.keep_clear,
         names=plan.host_names,
         dns_port=plan.dns_port,
+        bridged=plan.bridged,
+        plant_address=plan.plant_address,
     )
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     descriptors: list[int] = []

@@ -32,7 +32,7 @@ from .carrier import Carrier
 from .serial_ports import SerialPorts
 from .surroundings import Surroundings
 from .views import device_views
-from .wiring import Wiring
+from .wiring import Wiring, Wish
 
 DISCONNECTED: Final = "disconnected by the user"
 _DISCONNECT_TIMEOUT_S: Final = 1.0
@@ -53,8 +53,7 @@ class Session:
         device_ids: tuple[str, ...],
         reason: str,
         *,
-        insist: bool = False,
-        bridged: bool = False,
+        wish: Wish,
     ) -> None:
         self.appliance_id = appliance_id
         self.name = name
@@ -63,9 +62,9 @@ class Session:
         self.state: State = "connecting"
         self.devices: tuple[DeviceAccess, ...] = ()
         self.key_is_new = False
-        self.wiring = Wiring(around, self.finish, insist=insist)
+        self.wiring = Wiring(around, self.finish, wish)
         self.serial = SerialPorts(around.serial_directory, around.serial_forms, self._note)
-        self._bridged = bridged
+        self._bridged = wish.bridged
         self.gone = asyncio.Event()
         """Nothing of it is left."""
         self._around = around

@@ -25,6 +25,7 @@ from lm_client.core.names import NotFound, Target, resolve
 
 from .session import DISCONNECTED, Session
 from .surroundings import Surroundings
+from .wiring import Wish
 
 _SHOWN_ENDED: Final = 5
 
@@ -97,8 +98,7 @@ class Sessions:
             appliance.name,
             wanted,
             request.reason,
-            insist=request.insist,
-            bridged=request.bridged,
+            wish=Wish(request.insist, request.bridged, request.plant_address),
         )
         self._live.append(session)
         try:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from gatelink.exceptions import InputError
 from gatelink.messages import Connected, DeviceAccess
@@ -21,10 +23,20 @@ from .surroundings import Surroundings
 _SHOWN = 4
 
 
+class Wish(NamedTuple):
+    """How the user wants it."""
+
+    insist: bool = False
+    """On the devices' own addresses."""
+    bridged: bool = False
+    plant_address: str = ""
+    """Of this PC in the plant's network; bridged only."""
+
+
 class Wiring:
     """``on_lost`` is called with the reason when the service takes the adapter away."""
 
-    def __init__(self, around: Surroundings, on_lost: Callable[[str], None], *, insist: bool = False) -> None:
+    def __init__(self, around: Surroundings, on_lost: Callable[[str], None], wish: Wish) -> None:
         self.interface = ""
         self.warnings: tuple[str, ...] = ()
         self.choices: dict[str, Choice] = {}
@@ -34,7 +46,7 @@ class Wiring:
         self._lock = asyncio.Lock()
         self._adapter: Adapter | None = None
         self._ends = ("", "")
-        self._insist = insist
+        self._wish = wish
         self._appliance = ("", "")
         self._plan = Plan(())
 
@@ -111,8 +123,13 @@ class Wiring:
         around = self._around
         clear = await around.keep_clear()
         domain, name = self._appliance
+        wish = self._wish
+        if wish.bridged and not wish.plant_address:
+            self.choices = {device.device_id: Choice("", "layer 2 alone: no --address was given") for device in devices}
+            return Plan((), clear, bridged=True)
+        known = [msgspec.structs.replace(each, virtual_address="") for each in devices] if wish.bridged else devices
         self.choices = await around.addresses.choose(
-            self, name, devices, clear, self.interface if self._adapter else "", insist=self._insist
+            self, name, known, clear, self.interface if self._adapter else "", insist=wish.insist or wish.bridged
         )
         reached = {
             device.device_id: address for device in devices if (address := self.choices[device.device_id].address)
@@ -125,7 +142,8 @@ class Wiring:
             for device in devices
             if device.device_id in reached
         }
-        return Plan(tuple(dict.fromkeys(reached.values())), clear, names, around.resolver.port)
+        found = tuple(dict.fromkeys(reached.values()))
+        return Plan(found, clear, names, around.resolver.port, wish.bridged, wish.plant_address)
 
     def _adopt(self, plan: Plan, warnings: tuple[str, ...]) -> None:
         self._around.addresses.set_names(plan.names, self._plan.names)

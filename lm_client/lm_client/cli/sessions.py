@@ -26,10 +26,11 @@ _MAX_REASON_CHARACTERS = 512
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is noted in the GateManager's log.")
 @click.option("--real", "insist", is_flag=True, help="Own addresses even if they hide hosts of a network of this PC.")
 @click.option("--bridged", is_flag=True, help="Be in the machine's Ethernet: for discovery in vendor tools.")
+@click.option("--address", "plant", default="", metavar="IP", help="With --bridged: this PC's address in the plant.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def connect_command(
-    home_option: str | None, target: str, reason: str, insist: bool, bridged: bool, as_json: bool
+    home_option: str | None, target: str, reason: str, insist: bool, bridged: bool, plant: str, as_json: bool
 ) -> None:
     """Reach all your devices behind an appliance, or one of them.
 
@@ -38,9 +39,10 @@ def connect_command(
     """
     if len(reason) > _MAX_REASON_CHARACTERS:
         raise InputError(f"the reason has {len(reason)} characters; at most {_MAX_REASON_CHARACTERS} fit")
-    answer = ask(
-        Home.find(home_option), ConnectTo(target=target, reason=reason, insist=insist, bridged=bridged), ConnectedTo
-    )
+    if plant and not bridged:
+        raise InputError("--address is this PC's address in the plant: it needs --bridged")
+    wanted = ConnectTo(target=target, reason=reason, insist=insist, bridged=bridged, plant_address=plant)
+    answer = ask(Home.find(home_option), wanted, ConnectedTo)
     if as_json:
         show_json(answer)
         return

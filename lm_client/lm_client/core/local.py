@@ -161,6 +161,8 @@ class ConnectTo(_Word, frozen=True):
     insist: bool = False
     """On the devices' own addresses, where hosts of a network of this PC are hidden by them."""
     bridged: bool = False
+    plant_address: str = ""
+    """Of this PC in the plant's network, bridged only."""
 
 
 class DisconnectFrom(_Word, frozen=True):

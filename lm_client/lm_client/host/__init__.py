@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from lm_client.service.protocol import HostName
 from lm_client.service.rules import KernelRoute
+
+
+class Bridge(NamedTuple):
+    """What a bridged adapter has: this PC's address in the plant, if any."""
+
+    plant: IPv4Address | None
 
 
 class Adapter(Protocol):
@@ -39,7 +45,9 @@ class Network(Protocol[A]):
     def routes(self) -> list[KernelRoute]:
         """Return every IPv4 route of every table."""
 
-    def open(self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int) -> A:
+    def open(
+        self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int, bridge: Bridge | None = None
+    ) -> A:
         """Make an adapter; it has no address and no route yet."""
 
     def apply(self, adapter: A, devices: Sequence[IPv4Address]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from gatelink.tunnel.offload import Offload
+from lm_client.host import Bridge
 from lm_client.service.protocol import HostName
 from lm_client.service.rules import KernelRoute
 
@@ -23,6 +24,7 @@ class FakeAdapter:
     near: socket.socket
     wire: socket.socket
     devices: tuple[IPv4Address, ...] = ()
+    bridge: Bridge | None = None
 
     @property
     def descriptor(self) -> int:
@@ -49,13 +51,15 @@ class FakeNetwork:
         ]
         return [*self.surroundings, *own]
 
-    def open(self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int) -> FakeAdapter:
+    def open(
+        self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int, bridge: Bridge | None = None
+    ) -> FakeAdapter:
         """Make an adapter."""
         near, wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         near.setblocking(False)
         wire.setblocking(False)
         name = next(f"gl{number}" for number in range(1000) if f"gl{number}" not in self.adapters)
-        self.adapters[name] = FakeAdapter(name, pc, gateway, near, wire)
+        self.adapters[name] = FakeAdapter(name, pc, gateway, near, wire, bridge=bridge)
         self.opened += 1
         return self.adapters[name]
 

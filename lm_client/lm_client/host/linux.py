@@ -21,6 +21,7 @@ from gatelink.exceptions import TapError
 from gatelink.tunnel.tap import Tap, open_tap
 from gatelink.tunnel_mac import tunnel_mac
 from lm_client.exceptions import HostError
+from lm_client.host import Bridge
 from lm_client.service.rules import KernelRoute
 
 _IP_TIMEOUT_S: Final = 20.0
@@ -42,6 +43,7 @@ class LinuxAdapter:
     label: str
     pc: IPv4Address
     gateway: IPv4Address
+    bridge: Bridge | None = None
     is_up: bool = False
 
     @property
@@ -65,7 +67,9 @@ class LinuxNetwork:
         """Return every IPv4 route of every table."""
         return routes_of_this_pc()
 
-    def open(self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int) -> LinuxAdapter:
+    def open(
+        self, label: str, pc: IPv4Address, gateway: IPv4Address, mtu_bytes: int, bridge: Bridge | None = None
+    ) -> LinuxAdapter:
         """Make ``gl0``, ``gl1``, ...: still down."""
         mac = bytes.fromhex(tunnel_mac(str(pc)).replace(":", ""))
         try:
@@ -79,19 +83,30 @@ class LinuxNetwork:
         except OSError as error:
             tap.close()
             raise HostError(f"cannot write the settings of {tap.name}: {error.strerror}") from None
-        return LinuxAdapter(tap, label, pc, gateway)
+        return LinuxAdapter(tap, label, pc, gateway, bridge)
 
     def apply(self, adapter: LinuxAdapter, devices: Sequence[IPv4Address]) -> None:
-        """Set mark, address (as a point-to-point peer: it makes a host route alone), neighbour and routes."""
-        name, gateway = adapter.name, adapter.gateway
+        """Set mark, address, neighbour and routes.
+
+        Routed: the address is a point-to-point peer's, which makes a host route alone. Bridged: devices are neighbours
+        on the link, and no network of the plant is routed: other hosts there stay unreachable.
+        """
+        name, gateway, bridge = adapter.name, adapter.gateway, adapter.bridge
         present = self._devices_of(adapter) if adapter.is_up else set()
+        way = f"via {gateway} dev {name}"
+        addresses = [
+            f"address replace {adapter.pc} peer {gateway}/32 dev {name}",
+            f"neighbour replace {gateway} lladdr {tunnel_mac(str(gateway))} nud permanent dev {name}",
+        ]
+        if bridge is not None:
+            way = f"dev {name} scope link src {bridge.plant}"
+            addresses = [f"address replace {bridge.plant}/32 dev {name}"] if bridge.plant else []
         _batch(
             [
                 f"link set dev {name} alias {self._mark}:{adapter.label} up",
-                f"address replace {adapter.pc} peer {gateway}/32 dev {name}",
-                f"neighbour replace {gateway} lladdr {tunnel_mac(str(gateway))} nud permanent dev {name}",
-                *(f"route del {device}/32 via {gateway} dev {name}" for device in present.difference(devices)),
-                *(f"route add {device}/32 via {gateway} dev {name}" for device in devices if device not in present),
+                *addresses,
+                *(f"route del {device}/32 {way}" for device in present.difference(devices)),
+                *(f"route add {device}/32 {way}" for device in devices if device not in present),
             ]
         )
         adapter.is_up = True
@@ -113,7 +128,10 @@ class LinuxNetwork:
         return {
             route.destination.network_address
             for route in self.routes()
-            if route.interface == adapter.name and route.gateways
+            if route.interface == adapter.name
+            and route.kind == "unicast"
+            and route.destination.prefixlen == 32
+            and route.destination.network_address != adapter.gateway
         }
 
 

@@ -53,6 +53,14 @@ def check_ends(pc: IPv4Address, gateway: IPv4Address, prefix_length: int) -> Non
         raise InputError(f"{pc} and {gateway} are not two hosts of one /{prefix_length}: not a tunnel")
 
 
+def check_bridged(plant: IPv4Address | None, *, bridged: bool, has_devices: bool) -> None:
+    """Raise InputError unless what is asked for fits together."""
+    if plant and not bridged:
+        raise InputError("an address in the plant belongs to a bridged tunnel: this one is routed")
+    if bridged and has_devices and not plant:
+        raise InputError("devices of a bridged tunnel are reached from an address in the plant: give one")
+
+
 def check_names(names: Sequence[HostName], destinations: Sequence[IPv4Address]) -> None:
     """Raise InputError unless every name is there once and is one of a device of this tunnel."""
     allowed = set(map(str, destinations))

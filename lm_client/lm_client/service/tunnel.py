@@ -13,7 +13,7 @@ import msgspec
 from gatelink.exceptions import GatelinkError, InputError, ProtocolError
 from gatelink.frames import FrameReader, encode_frame
 from lm_client.exceptions import HostError
-from lm_client.host import A, NameRegistry, Network
+from lm_client.host import A, Bridge, NameRegistry, Network
 
 from .protocol import (
     MAX_REQUEST_BYTES,
@@ -30,7 +30,7 @@ from .protocol import (
     decode_request,
     encode,
 )
-from .rules import check_destinations, check_ends, check_names, parse_address, parse_host
+from .rules import check_bridged, check_destinations, check_ends, check_names, parse_address, parse_host
 
 _READ_BYTES: Final = 4096
 _SEND_TIMEOUT_S: Final = 5.0
@@ -94,9 +94,13 @@ class Tunnel(Generic[A]):
             raise InputError("this connection has its tunnel already: use another connection for another one")
         pc, gateway = parse_host(request.pc, "the PC's end"), parse_host(request.gateway, "the gateway's end")
         check_ends(pc, gateway, request.prefix_length)
-        warnings, devices = self._check(request.devices, request.keep_clear, (pc, gateway), "")
+        plant = parse_host(request.plant_address, "this PC's address in the plant") if request.plant_address else None
+        check_bridged(plant, bridged=request.bridged, has_devices=bool(request.devices))
+        ends = (pc, gateway, *((plant,) if plant else ()))
+        warnings, devices = self._check(request.devices, request.keep_clear, ends, "")
         check_names(request.names, devices)
-        self._adapter = self._network.open(request.label, pc, gateway, request.mtu_bytes)
+        bridge = Bridge(plant) if request.bridged else None
+        self._adapter = self._network.open(request.label, pc, gateway, request.mtu_bytes, bridge)
         self._network.apply(self._adapter, devices)
         warnings += self._name(self._adapter, request.names, request.dns_port)
         return TunnelOpened(interface=self._adapter.name, warnings=tuple(warnings))
