@@ -1,8 +1,8 @@
 """A server with two worlds that must not see each other, and people of every kind in both.
 
-``acme/line3`` has press1 with a plc, ``other/hall`` has robot with an arm. In each there is somebody with every role;
-``boss`` administers the whole server, ``plain`` has no role and nothing granted, ``holder`` (of other, without a role)
-has a grant for one service of acme's plc.
+``tundra/line3`` has press1 with a plc, ``zenith/hall`` has palletiser with an arm. In each there is somebody with every
+role; ``boss`` administers the whole server, ``plain`` has no role and nothing granted, ``holder`` (of zenith, without a
+role) has a grant for one service of tundra's plc.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from gm_server.enrolment.claims import Sender
 
 NOW: Final = 1_750_000_000.0
 ROLES: Final[tuple[RoleName, ...]] = ("administrator", "operator", "approver", "observer")
-WORLDS: Final = {"acme": ("acme/line3", "press1", "plc", "modbus"), "other": ("other/hall", "robot", "arm", "s7")}
+WORLDS: Final = {
+    "tundra": ("tundra/line3", "press1", "plc", "modbus"),
+    "zenith": ("zenith/hall", "palletiser", "arm", "s7"),
+}
 SENDER: Final = Sender(("gm.example",), None)
 _PASSWORD_HASH: Final = hash_password("correct horse battery")
 CONSOLE: Final = at_the_console("root")
@@ -97,11 +100,11 @@ def settle(session: Session, now: float = NOW) -> dict[str, World]:
             domain.id, below.id, unit.id, plc.id, worker.id, group.id, role_id, grant.id, claim.id, invitation.id,
             sessions[0], sessions[1],
         )  # fmt: skip
-    boss = users.add_user(session, by, NewUser(name="boss", domain="other"), now)
+    boss = users.add_user(session, by, NewUser(name="boss", domain="zenith"), now)
     roles.give_role(session, by, "administrator", now, user=boss.id)
-    users.add_user(session, by, NewUser(name="plain", domain="other"), now)
-    holder = users.add_user(session, by, NewUser(name="holder", domain="other"), now)
-    grants.add_grant(session, by, NewGrant(user=holder.id, device=worlds["acme"].device, services=("modbus",)), now)
+    users.add_user(session, by, NewUser(name="plain", domain="zenith"), now)
+    holder = users.add_user(session, by, NewUser(name="holder", domain="zenith"), now)
+    grants.add_grant(session, by, NewGrant(user=holder.id, device=worlds["tundra"].device, services=("modbus",)), now)
     session.execute(update(User).values(password_hash=_PASSWORD_HASH))
     session.flush()
     return worlds

@@ -92,31 +92,31 @@ def _text(page: Page[Any]) -> str:
 
 @pytest.mark.parametrize("listed", LISTS)
 def test_lists_hold_nothing_of_the_other_world(db: Session, listed: str) -> None:
-    for world, outside in (("acme", "other"), ("other", "acme")):
+    for world, outside in (("tundra", "zenith"), ("zenith", "tundra")):
         for role in ("administrator", "operator", "approver", "observer"):
             page = LISTS[listed](db, actor(db, f"{world}-{role}"))
             assert outside not in _text(page), (listed, role)
             assert listed in ("tokens", "certificates") or page.items, (listed, role)
     assert not LISTS[listed](db, actor(db, "plain")).items or listed == "users"
     everything = _text(LISTS[listed](db, CONSOLE))
-    assert listed in ("tokens", "certificates") or ("acme" in everything and "other" in everything)
+    assert listed in ("tokens", "certificates") or ("tundra" in everything and "zenith" in everything)
 
 
 def test_holder_of_a_grant_sees_what_it_is_for_and_no_more(db: Session, worlds: dict[str, World]) -> None:
     by = actor(db, "holder")
     [appliance] = appliances.list_appliances(db, by, ALL, NOW).items
-    assert (appliance.path, appliance.limited, appliance.note) == ("acme/line3/press1", True, "")
+    assert (appliance.path, appliance.limited, appliance.note) == ("tundra/line3/press1", True, "")
     [device] = devices.list_devices(db, by, ALL, NOW).items
     assert [service.name for service in device.services] == ["modbus"]
     assert device.note == ""
     assert devices.get_device(db, by, device.id, NOW) == device
-    assert [grant.target for grant in grants.list_grants(db, by, ALL, NOW).items] == ["acme/line3/press1/plc"]
+    assert [grant.target for grant in grants.list_grants(db, by, ALL, NOW).items] == ["tundra/line3/press1/plc"]
     assert domains.list_domains(db, by, ALL, NOW).items == ()
     with pytest.raises(NotFound):
-        appliances.get_appliance(db, by, worlds["other"].appliance, NOW)
+        appliances.get_appliance(db, by, worlds["zenith"].appliance, NOW)
     with pytest.raises(NotFound):
         devices.change_device(db, by, device.id, DeviceChange(note="mine"), NOW)
-    devices.add_device(db, CONSOLE, worlds["acme"].appliance, NewDevice(name="hmi", address="192.168.1.11"), NOW)
+    devices.add_device(db, CONSOLE, worlds["tundra"].appliance, NewDevice(name="hmi", address="192.168.1.11"), NOW)
     assert len(devices.list_devices(db, by, ALL, NOW).items) == 1
     [grant] = grants.list_grants(db, by, ALL, NOW).items
     grants.end_grant(db, CONSOLE, grant.id, NOW)
@@ -182,39 +182,39 @@ DEEDS = tuple(_deeds(World(*"abcdefghijkl")))
 def test_only_administrators_of_the_place_change_it_and_the_log_says_so(
     db: Session, worlds: dict[str, World], deed: str
 ) -> None:
-    act = _deeds(worlds["acme"])[deed]
+    act = _deeds(worlds["tundra"])[deed]
     if deed == "domain removed":
-        act = lambda s, by: domains.remove_domain(s, by, "acme/spare", NOW)  # noqa: E731
-        domains.add_domain(db, CONSOLE, "acme/spare", NOW)
+        act = lambda s, by: domains.remove_domain(s, by, "tundra/spare", NOW)  # noqa: E731
+        domains.add_domain(db, CONSOLE, "tundra/spare", NOW)
     before = db.scalar(select(func.count()).select_from(AuditEntry))
     for name in people():
-        if name in ("boss", "acme-administrator"):
+        if name in ("boss", "tundra-administrator"):
             continue
-        inside = name.startswith("acme-")
+        inside = name.startswith("tundra-")
         with pytest.raises(Forbidden if inside else NotFound) as refused:
             act(db, actor(db, name))
         if not inside:
-            assert "other" not in str(refused.value)
+            assert "zenith" not in str(refused.value)
     db.flush()
     assert db.scalar(select(func.count()).select_from(AuditEntry)) == before
-    by = actor(db, "acme-administrator")
+    by = actor(db, "tundra-administrator")
     act(db, by)
     [entry] = db.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1))
-    assert (entry.number, entry.actor_name, entry.via) == ((before or 0) + 1, "acme-administrator", "portal")
-    assert entry.domain.startswith("acme"), entry.domain
+    assert (entry.number, entry.actor_name, entry.via) == ((before or 0) + 1, "tundra-administrator", "portal")
+    assert entry.domain.startswith("tundra"), entry.domain
     token_by = msgspec.structs.replace(by, scopes=frozenset({Permission.SEE}))
     with pytest.raises((Forbidden, NotFound)):
-        _deeds(worlds["acme"])["grant ended"](db, token_by)
+        _deeds(worlds["tundra"])["grant ended"](db, token_by)
 
 
 def test_unknown_and_unseen_are_told_in_the_same_words(db: Session, worlds: dict[str, World]) -> None:
-    by = actor(db, "acme-administrator")
+    by = actor(db, "tundra-administrator")
     for find, known in (
-        (appliances.get_appliance, worlds["other"].appliance),
-        (devices.get_device, worlds["other"].device),
-        (users.get_user, worlds["other"].user),
-        (grants.get_grant, worlds["other"].grant),
-        (sessions.get_session, worlds["other"].session),
+        (appliances.get_appliance, worlds["zenith"].appliance),
+        (devices.get_device, worlds["zenith"].device),
+        (users.get_user, worlds["zenith"].user),
+        (grants.get_grant, worlds["zenith"].grant),
+        (sessions.get_session, worlds["zenith"].session),
     ):
         texts = []
         for reference in (known, known[:-1] + "x"):
@@ -225,28 +225,28 @@ def test_unknown_and_unseen_are_told_in_the_same_words(db: Session, worlds: dict
 
 
 def test_nobody_gives_more_than_he_has(db: Session, worlds: dict[str, World]) -> None:
-    by = actor(db, "acme-administrator")
-    for options in ({"domain": None}, {"domain": worlds["other"].domain}):
+    by = actor(db, "tundra-administrator")
+    for options in ({"domain": None}, {"domain": worlds["zenith"].domain}):
         with pytest.raises((Forbidden, NotFound)):
-            roles.give_role(db, by, "observer", NOW, user="acme-worker", **options)
-    # A server administrator who belongs to acme is not acme's administrator's to take over.
-    roles.give_role(db, CONSOLE, "administrator", NOW, user="acme-operator")
+            roles.give_role(db, by, "observer", NOW, user="tundra-worker", **options)
+    # A server administrator who belongs to tundra is not tundra's administrator's to take over.
+    roles.give_role(db, CONSOLE, "administrator", NOW, user="tundra-operator")
     for takeover in (
-        lambda: invitations.invite(db, by, "acme-operator", SENDER, 1, NOW),
-        lambda: users.change_user(db, by, "acme-operator", UserChange(email="me@evil.test"), NOW),
-        lambda: users.disable_user(db, by, "acme-operator", NOW),
-        lambda: users.remove_user(db, by, "acme-operator", NOW),
+        lambda: invitations.invite(db, by, "tundra-operator", SENDER, 1, NOW),
+        lambda: users.change_user(db, by, "tundra-operator", UserChange(email="me@evil.test"), NOW),
+        lambda: users.disable_user(db, by, "tundra-operator", NOW),
+        lambda: users.remove_user(db, by, "tundra-operator", NOW),
     ):
         with pytest.raises(Forbidden):
             takeover()
     # Nor is a group that passes on more than he has.
-    roles.give_role(db, CONSOLE, "administrator", NOW, group="acme/technicians", domain="other")
+    roles.give_role(db, CONSOLE, "administrator", NOW, group="tundra/technicians", domain="zenith")
     with pytest.raises(Forbidden):
-        groups.add_member(db, by, "acme/technicians", "acme-administrator", NOW)
+        groups.add_member(db, by, "tundra/technicians", "tundra-administrator", NOW)
     with pytest.raises(Forbidden):
         roles.give_role(
             db, msgspec.structs.replace(by, scopes=frozenset({Permission.SEE, Permission.CHANGE})),
-            "approver", NOW, user="acme-worker", domain="acme",
+            "approver", NOW, user="tundra-worker", domain="tundra",
         )  # fmt: skip
 
 
@@ -260,19 +260,19 @@ def test_last_server_administrator_stays(db: Session) -> None:
     ):
         with pytest.raises(Conflict, match="nobody would be left"), db.begin_nested():
             removal()
-    groups.add_group(db, CONSOLE, "other", "chiefs", NOW)
-    groups.add_member(db, CONSOLE, "other/chiefs", "plain", NOW)
-    roles.give_role(db, CONSOLE, "administrator", NOW, group="other/chiefs")
+    groups.add_group(db, CONSOLE, "zenith", "chiefs", NOW)
+    groups.add_member(db, CONSOLE, "zenith/chiefs", "plain", NOW)
+    roles.give_role(db, CONSOLE, "administrator", NOW, group="zenith/chiefs")
     roles.take_role(db, boss, role.id, NOW)
     with pytest.raises(Conflict), db.begin_nested():
-        groups.remove_member(db, CONSOLE, "other/chiefs", "plain", NOW)
+        groups.remove_member(db, CONSOLE, "zenith/chiefs", "plain", NOW)
     with pytest.raises(Conflict), db.begin_nested():
-        groups.remove_group(db, CONSOLE, "other/chiefs", NOW)
+        groups.remove_group(db, CONSOLE, "zenith/chiefs", NOW)
     assert actor(db, "plain").may(Permission.CHANGE, None)
 
 
 def test_tokens_act_within_their_scopes_until_they_are_over(db: Session) -> None:
-    by = actor(db, "acme-administrator")
+    by = actor(db, "tundra-administrator")
     made = tokens.make_token(db, by, NewToken(name="ci", scopes=("read",), days=1), NOW)
     found = actor_of_token(db, made.secret, "192.0.2.7", NOW)
     assert found is not None
@@ -280,21 +280,21 @@ def test_tokens_act_within_their_scopes_until_they_are_over(db: Session) -> None
     assert token_id == made.id
     assert appliances.list_appliances(db, reader, ALL, NOW).items
     with pytest.raises(Forbidden):
-        domains.add_domain(db, reader, "acme/new", NOW)
+        domains.add_domain(db, reader, "tundra/new", NOW)
     with pytest.raises(Forbidden):
         tokens.make_token(db, reader, NewToken(name="child"), NOW)
     assert actor_of_token(db, made.secret + "x", "192.0.2.7", NOW) is None
     assert actor_of_token(db, made.secret, "192.0.2.7", NOW + 86401) is None
     assert made.secret not in _text(tokens.list_tokens(db, by, ALL, NOW))
-    users.disable_user(db, CONSOLE, "acme-administrator", NOW)
+    users.disable_user(db, CONSOLE, "tundra-administrator", NOW)
     assert actor_of_token(db, made.secret, "192.0.2.7", NOW) is None
-    users.enable_user(db, CONSOLE, "acme-administrator", NOW)
-    tokens.revoke_token(db, actor(db, "acme-administrator"), made.id, NOW)
+    users.enable_user(db, CONSOLE, "tundra-administrator", NOW)
+    tokens.revoke_token(db, actor(db, "tundra-administrator"), made.id, NOW)
     assert actor_of_token(db, made.secret, "192.0.2.7", NOW) is None
 
 
 def test_pages_meet_every_row_once_and_ask_as_much_for_few_as_for_many(db: Session, worlds: dict[str, World]) -> None:
-    inner = worlds["acme"].inner
+    inner = worlds["tundra"].inner
     db.add_all(
         Appliance(id=f"sm-{n:05}", domain_id=inner, name=f"unit {n:05}", state="expected", created_at=NOW)
         for n in range(10_000)
@@ -305,7 +305,7 @@ def test_pages_meet_every_row_once_and_ask_as_much_for_few_as_for_many(db: Sessi
     )
     db.add_all(User(id=f"usr-{n:04}", domain_id=inner, name=f"person {n:04}", created_at=NOW) for n in range(1000))
     db.flush()
-    by = actor(db, "acme-observer")
+    by = actor(db, "tundra-observer")
     asked: list[str] = []
     event.listen(db.get_bind(), "before_cursor_execute", lambda *args: asked.append(args[2]))
     for listed, expected in (
