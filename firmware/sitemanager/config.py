@@ -21,6 +21,7 @@ from .core.desired import INTERFACE_PREFIX
 from .core.dev_port import dev_port_mistakes
 from .core.serial_settings import SerialConfig
 from .core.toml_text import toml_text
+from .core.uplinks import MOST_UPLINKS, UplinkConfig, uplink_mistakes
 from .exceptions import ConfigError
 
 SCHEMA: Final = 1
@@ -112,6 +113,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     set_system_clock: bool = False
     """Set the system clock by the GateManager's where it is wrong (needs CAP_SYS_TIME)."""
     dhcp: DhcpConfig = DhcpConfig()
+    uplinks: Annotated[tuple[UplinkConfig, ...], Meta(max_length=MOST_UPLINKS)] = ()
+    """Ways out, the best first. Without one the system's own routes are used."""
     serial: Annotated[tuple[SerialConfig, ...], Meta(max_length=32)] = ()
     inputs: Annotated[tuple[InputConfig, ...], Meta(max_length=16)] = ()
     outputs: Annotated[tuple[OutputConfig, ...], Meta(max_length=16)] = ()
@@ -241,9 +244,15 @@ def _further_mistakes(config: Config) -> Iterator[str]:
             yield f"dev_interfaces[{index}]: {name} cannot be the machine side"
     if len(set(config.ports)) < len(config.ports):
         yield "ports: a port is listed twice"
+    yield from uplink_mistakes(config.uplinks, config.dev_interfaces)
     yield from dev_port_mistakes(config.dev_address, config.dhcp.enabled, config.dhcp.first, config.dhcp.last)
-    for kind, entries in (("serial", config.serial), ("inputs", config.inputs), ("outputs", config.outputs)):
-        names = [entry.name for entry in entries]
+    named = (
+        ("uplinks", [entry.name for entry in config.uplinks]),
+        ("serial", [entry.name for entry in config.serial]),
+        ("inputs", [entry.name for entry in config.inputs]),
+        ("outputs", [entry.name for entry in config.outputs]),
+    )
+    for kind, names in named:
         yield from (
             f"{kind}[{index}].name: {name} is there twice" for index, name in enumerate(names) if name in names[:index]
         )

@@ -30,6 +30,7 @@ from .remote_access import RemoteAccess
 from .serial.part import SerialPorts
 from .setup import Setup
 from .stick import Stick
+from .uplinks import Uplinks
 
 if TYPE_CHECKING:
     from .configuration import Configuration
@@ -91,6 +92,14 @@ def parts(around: Surroundings) -> list[Part]:
     """Return every part, in the order in which they get a configuration; they end the other way round."""
     around.appliance.modes = ("routed", "bridged")
     checks = DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now)
+    uplinks = Uplinks(
+        around.line,
+        around.appliance,
+        around.network,
+        around.state,
+        lambda: around.status().connected,
+        around.report,
+    )
     serial = SerialPorts(around.desk, around.appliance, around.report)
     around.network.observers.append(serial.sessions_changed)
     return [
@@ -101,6 +110,7 @@ def parts(around: Surroundings) -> list[Part]:
         checks,
         serial,
         Discovery(around.line, around.desk, around.network, around.report),
+        uplinks,
         Capture(around.desk),
         Doctor(around.desk, around.network, around.state, checks.devices),
     ]
