@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -232,6 +233,65 @@ def test_forms_are_taken_from_our_pages_alone(tmp_path: Path) -> None:
                 ada.origin = ada.base
                 await ada.open("/account")
             assert await ada.is_in()
+
+    asyncio.run(scenario())
+
+
+def test_owner_gets_in_by_a_browser_that_is_known_while_somebody_guesses(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with portal(tmp_path, "password") as (gm, _), Person(gm, tmp_path) as ada, Person(gm, tmp_path) as other:
+            await ada.sign_in()
+            await ada.open("/account")
+            await ada.send("/sign-out")
+            # Guessers elsewhere and in her own office have used all patience up; where she was is forgotten.
+            logins = gm.server.logins
+            logins._known_places.clear()
+            for key, throttle in (
+                (hashlib.sha256(b"ada").hexdigest(), logins._by_account),
+                ("127.0.0.1", logins._by_address),
+            ):
+                for _ in range(40):
+                    throttle.attempt(key, gm.clock())
+            assert (await other.sign_in()).status_code == 429
+            assert (await ada.sign_in()).status_code == 303
+            # Her cookie is of no use for another account.
+            gm.write(lambda session: add_user(session, "bob", "acme", gm.clock()))
+            await ada.open("/account")
+            await ada.send("/sign-out")
+            assert (await ada.sign_in("bob")).status_code == 429
+
+    asyncio.run(scenario())
+
+
+def test_certificate_of_somebody_else_counts_for_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with portal(tmp_path, None) as (gm, enrolment):
+            gm.write(lambda session: add_user(session, "bob", "acme", gm.clock()))
+            await gm.enrolled_user("bob")
+            async with Person(gm, tmp_path, enrolment.identity) as bob:
+                assert (await bob.sign_in("bob")).status_code == 401
+                gm.write(lambda session: setattr(get_user(session, "bob"), "login_method", "password"))
+                assert (await bob.sign_in("bob")).status_code == 303
+                # His session is bound to no certificate, and not to hers.
+                async with Person(gm, tmp_path) as without:
+                    without.client.cookies.set(SESSION, bob.secret, domain="127.0.0.1")
+                    assert await without.is_in()
+
+    asyncio.run(scenario())
+
+
+def test_every_answer_forbids_frames_scripts_and_plain_http(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with portal(tmp_path, "password") as (gm, _), Person(gm, tmp_path) as ada:
+            for path in ("/sign-in", "/reset", "/invitation", "/sign-in/code", "/account", "/no-such-page"):
+                headers = (await ada.open(path)).headers
+                policy = headers["content-security-policy"]
+                assert "frame-ancestors 'none'" in policy
+                assert "default-src 'none'" in policy
+                assert "unsafe" not in policy
+                assert headers["x-frame-options"] == "DENY"
+                assert "max-age=" in headers["strict-transport-security"]
+                assert headers["cache-control"] == "no-store"
 
     asyncio.run(scenario())
 

@@ -26,13 +26,25 @@ _ANY: messages.Vocabulary[messages.Message] = messages.Vocabulary(
     | messages.Done
     | messages.ApplianceList
     | messages.Connected
+    | messages.WatchDevices
     | messages.Ping
     | messages.Pong
 )
 _LOGINS = {"appliance": "appliance-login", "user": "user-login"}
 _ONLY_AT_LOGIN = {"appliance": {"appliance-login"}, "user": {"user-login", "login-answer", "login-resend"}}
 _AFTER_LOGIN = {
-    "appliance": {"session-refused", "session-ended", "ping", "pong"},
+    "appliance": {
+        "session-refused",
+        "session-ended",
+        "appliance-status",
+        "device-states",
+        "scan-result",
+        "appliance-event",
+        "firmware-fetch",
+        "firmware-progress",
+        "ping",
+        "pong",
+    },
     "user": {
         "list-appliances",
         "connect",
@@ -51,9 +63,12 @@ async def _answer(conversation: Conversation) -> messages.Message | None:
     """Return what comes back; None when the connection ends without a word."""
     async with asyncio.timeout(10):
         try:
-            return await conversation.receive(_ANY)
+            # What an SM is told unasked is no answer.
+            while isinstance(answer := await conversation.receive(_ANY), messages.WatchDevices):
+                continue
         except LinkError:
             return None
+        return answer
 
 
 async def _is_closed(conversation: Conversation) -> bool:

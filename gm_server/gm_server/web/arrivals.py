@@ -84,6 +84,7 @@ class Arrivals:
             return self._entrance.alone(request, "invitation_open.html", secret, 422, error=str(error))
         self._slow_down(request, now)
         invited = await store.read(invitations.find_invitation, claim.claim_id, claim.secret, now)
+        self._by_address.take_back(group_of(address_of(request)))
         if "password" not in form:
             return self._ask_password(request, secret, invited, first=True, invitation=text)
         try:
@@ -106,7 +107,7 @@ class Arrivals:
 
         session_secret = await store.write(admit)
         response = RedirectResponse("/account", 303)
-        cookies.put(response, COOKIE, session_secret, web_sessions.ABSOLUTE_S)
+        cookies.put(response, COOKIE, session_secret)
         cookies.put(response, cookies.KNOWN, self._entrance.logins.device_word(invited.user_id), DEVICE_S)
         cookies.take_away(response, cookies.LOGIN)
         return response
@@ -128,6 +129,7 @@ class Arrivals:
         store, now, word = self._portal.store, self._portal.clock(), str(request.path_params["word"])
         self._slow_down(request, now)
         found = await store.read(invitations.find_reset, self._seals, word, now)
+        self._by_address.take_back(group_of(address_of(request)))
         if request.method != "POST":
             return self._ask_password(request, secret, found, first=False)
         try:

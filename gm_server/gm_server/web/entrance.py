@@ -24,7 +24,7 @@ from gm_server.accounts.attempts import Attempt
 from gm_server.accounts.login import DEVICE_S, Knock, Logins
 from gm_server.accounts.passkeys import login_check, login_options
 from gm_server.accounts.people import find_certificate, person_by_id
-from gm_server.accounts.web_sessions import ABSOLUTE_S, SECRET_BYTES, end_session, open_session
+from gm_server.accounts.web_sessions import SECRET_BYTES, end_session, open_session
 from gm_server.acts.people import sign_out
 from gm_server.frontdoor.places import group_of
 
@@ -224,7 +224,7 @@ class Entrance:
         secret = await self.portal.store.note(admit)
         self.logins.remember_place(attempt, group_of(address))
         response = RedirectResponse(wanted, 303)
-        cookies.put(response, COOKIE, secret, ABSOLUTE_S)
+        cookies.put(response, COOKIE, secret)
         cookies.put(response, cookies.KNOWN, self.logins.device_word(attempt.person.user_id), DEVICE_S)
         cookies.take_away(response, cookies.LOGIN)
         return response
@@ -234,8 +234,6 @@ class Entrance:
         await visit.write(sign_out, visit.visitor.session_id, visit.now)
         response = RedirectResponse(SIGN_IN, 303)
         cookies.take_away(response, COOKIE)
-        # What pages left in the browser is nobody's any more.
-        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
 
