@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,10 +36,10 @@ def package() -> Path:
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
+def directory(tmp_path: Path) -> Path:
     if not is_root() or not has_every_user():
         pytest.skip("an ordinary user has no second user to install a package as")
-    yield tmp_path
+    return tmp_path
 
 
 def _inside(directory: Path, package: Path, script: str) -> str:
