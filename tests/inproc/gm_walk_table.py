@@ -194,6 +194,8 @@ _TERMS: Final = {"hours": "always", "which": "all", "zone": "UTC"}
 PORTAL: Final = (
     _page("GET", "/about", "open"),
     _page("GET", "/healthz", "open"),
+    _page("GET", "/readyz", "open"),
+    _page("GET", "/metrics", "door"),
     _page("GET", "/static/{name:path}", "door", names={"name": "word"}),
     _page("GET", "/", "own"),
     # Signing in

@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "init": "server",
     "serve": "server",
     "status": "server",
+    "health": "server",
     "domains": "domains",
     "claims": "claims",
     "appliances": "appliances",

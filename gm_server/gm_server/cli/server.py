@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from typing import Literal
 
 import click
 import msgspec
@@ -110,13 +111,23 @@ def _invite_administrator(place: Place, name: str, domain: str) -> None:
 
 
 @click.command()
+@click.option("--log", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form of the log.")
 @pass_place
-def serve(place: Place) -> None:
+def serve(place: Place, log: Literal["text", "json"]) -> None:
     """Run the GateManager until it is stopped."""
     place.directory.check_is_finished()
     from gm_server.service.serving import serve as serve_directory
 
-    serve_directory(place.directory)
+    serve_directory(place.directory, log)
+
+
+@click.command()
+@pass_place
+def health(place: Place) -> None:
+    """Succeed if the server of this data directory runs and answers: for whoever watches over a container."""
+    if not isinstance(place.ask(AskStatus()), Status):
+        raise NotRunning("the running server is of another version than this command")
+    click.echo("ok")
 
 
 @click.command()

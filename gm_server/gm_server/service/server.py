@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from gatelink.claims import fingerprint_of
-from gatelink.identity import Identity, fingerprint_text, key_sha256
+from gatelink.identity import Identity, fingerprint_text, key_sha256, load_certificate
 from gatelink.wire import ALPN_CONTROL, ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
 from gm_server import __version__
 from gm_server.access.history import close_open_rows
@@ -46,6 +46,7 @@ from gm_server.web.app import About, Portal, make_app
 from gm_server.web.arrivals import Arrivals
 from gm_server.web.entrance import Entrance
 from gm_server.web.pages.account import AccountPages
+from gm_server.web.probes import Probes
 
 from .access_desk import AccessDesk
 from .alarm_keeper import AlarmKeeper
@@ -57,6 +58,7 @@ from .hello import Hello
 from .legs import Legs
 from .live import Live
 from .login_door import LoginDoor
+from .metrics import CONTENT_TYPE, Metrics
 from .peers import Peers
 from .presence import PresenceLog
 from .sessions import Sessions
@@ -131,7 +133,8 @@ class Server:
         own = AccountPages(entrance, self._passwords, self._authorities.users, seals)
         reach = Reach(self.live, self._sender, lambda: self._letters(seals))
         api = Api(self.store, reach, clock, portal.assets.url("gatelink.css"), config.limits.api_requests_per_s)
-        more = (*entrance.routes(), *self._arrivals.routes(), *own.routes(), api.mount())
+        probes = Probes(self.store, Metrics(self).render, CONTENT_TYPE, clock)
+        more = (*probes.routes(), *entrance.routes(), *self._arrivals.routes(), *own.routes(), api.mount())
         self._browsers = Browsers(make_app(portal, *more), config.limits)
         self.door = Door(
             contexts,
@@ -236,6 +239,12 @@ class Server:
 
     def _told(self) -> Told:
         return Told(self.config.name, self.web_address)
+
+    def certificate_ends(self) -> list[tuple[str, float]]:
+        """Return when its own certificates end (Unix time), by name."""
+        web = parse_bundle(self._directory.web_path.read_bytes()).not_after
+        appliance = load_certificate(self.door.contexts.identity.certificate).not_valid_after_utc.timestamp()
+        return [("appliance", appliance), ("web", web)]
 
     def _own_certificates(self) -> list[tuple[str, bytes]]:
         """Those whose end would be everybody's."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import signal
 import sys
-from typing import Final
+from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from gatelink.exceptions import GatelinkError
 from gm_server.directory import DataDirectory
 
 from .server import Server
 
+LogForm: TypeAlias = Literal["text", "json"]
 _LINE_CHARACTERS: Final = 2000
 _log = logging.getLogger("gm.server")
 
@@ -28,10 +32,26 @@ class _OneLine(logging.Formatter):
         return "".join(character if character.isprintable() else "?" for character in text)[:_LINE_CHARACTERS]
 
 
-def serve(directory: DataDirectory) -> None:
+class _Json(logging.Formatter):
+    """One JSON object a record, bounded, for collectors of logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        fields = {
+            "time": moment.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage()[:_LINE_CHARACTERS],
+        }
+        if record.exc_info:
+            fields["trace"] = self.formatException(record.exc_info)[-_LINE_CHARACTERS:]
+        return msgspec.json.encode(fields).decode()
+
+
+def serve(directory: DataDirectory, log: LogForm = "text") -> None:
     """Run the server until SIGTERM or SIGINT; raises GatelinkError if it cannot start."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine())
+    handler.setFormatter(_Json() if log == "json" else _OneLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     asyncio.run(_serve(directory))
