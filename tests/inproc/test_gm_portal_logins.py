@@ -23,6 +23,7 @@ from gm_server.accounts.factors import begin_totp, make_recovery_codes
 from gm_server.accounts.totp import STEP_S, code_of_step
 from gm_server.accounts.users import add_user, get_user
 from gm_server.accounts.web_sessions import ABSOLUTE_S, CONFIRMED_S, IDLE_S
+from gm_server.acts.people import RENEWAL_S
 from gm_server.database.tables import AuditEntry, Outgoing, UserCertificate
 from gm_server.web.places import own_path
 from inproc.gm_running import PASSWORD, RunningGm, running_gm
@@ -375,6 +376,18 @@ def test_account_is_made_by_its_owner_when_the_link_is_opened(tmp_path: Path) ->
                 assert (await bob.sign_in("bob", "a fine password")).status_code == 401
             async with Person(gm, tmp_path, identity) as bob:
                 assert (await bob.sign_in("bob", "a fine password")).status_code == 303
+                # Renewed: the old one is good until the new one had time to take its place.
+                replaces = re.search(r"certificate\?replaces=([^\"]+)", (await bob.open("/account")).text)
+                assert replaces is not None
+                await bob.open(f"/account/certificate?replaces={replaces[1]}")
+                fields = {"replaces": replaces[1], "password": "file password", "again": "file password"}
+                file = await bob.send("/account/certificate", **fields)
+                renewed = from_pkcs12(file.content, "file password")
+                assert await bob.is_in()
+            gm.clock.ahead_s += RENEWAL_S + 1
+            for held, status_code in ((identity, 401), (renewed, 303)):
+                async with Person(gm, tmp_path, held) as bob:
+                    assert (await bob.sign_in("bob", "a fine password")).status_code == status_code
             # An old link is of no use, and an administrator's new one replaces what was.
             gm.clock.ahead_s += 1
             late = gm.invitation("bob")

@@ -34,7 +34,7 @@ from .attempts import CODE_DIGITS, Attempt, Attempts, FactorKind, Person, Sendin
 from .factors import use_recovery_code, use_totp
 from .methods import needs_certificate
 from .passwords import PasswordPool
-from .people import KnownCertificate, find_certificate, person_by_id, person_by_name
+from .people import KnownCertificate, find_certificate, note_used, person_by_id, person_by_name
 from .seals import Seals
 from .throttle import Throttle
 
@@ -266,6 +266,8 @@ class Logins:
         if person is None or not same or gone or not attempt.is_done:
             raise Refused("login", "this account cannot log in any more: ask your administrator")
         session.get_one(User, person.user_id).last_login_at = now
+        if attempt.certificate_sha256 is not None:
+            note_used(session, attempt.certificate_sha256, now)
         factor = attempt.proved or ""
         subject = Subject(person.user_id, person.name, person.domain)
         record(session, by, Event.LOGIN, subject, now, method=person.method, factor=factor, **details)

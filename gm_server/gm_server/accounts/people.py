@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from gm_server.database.tables import Domain, Passkey, RecoveryCode, TotpFactor, User, UserCertificate
@@ -47,6 +47,12 @@ def find_certificate(session: Session, digest: bytes, now: float) -> KnownCertif
     user_id, origin, revoked_at, expires_at = row
     is_good = revoked_at is None and (expires_at is None or now < expires_at)
     return KnownCertificate(user_id, digest, is_good, origin == "login")
+
+
+def note_used(session: Session, digest: bytes, now: float) -> None:
+    """Remember that somebody has logged in with a certificate."""
+    used = update(UserCertificate).where(UserCertificate.certificate_sha256 == digest)
+    session.execute(used.values(last_seen_at=now))
 
 
 def _person(session: Session, user: User) -> Person:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -29,8 +30,10 @@ from gm_server.enrolment.redeem import USER_LIFETIME_DAYS
 from gm_server.exceptions import Conflict, Forbidden, NotFound
 from gm_server.names import check_text
 
-LINK_MANAGER_DAYS = 1 / 24
+LINK_MANAGER_DAYS: Final = 1 / 24
 """How long somebody has to bring his own invitation to his PC."""
+RENEWAL_S: Final = 14 * 86400.0
+"""How long a certificate that is replaced is still good."""
 
 
 class FactorView(msgspec.Struct, frozen=True):
@@ -179,9 +182,12 @@ def make_recovery_codes(session: Session, by: Actor, now: float) -> tuple[str, .
 
 
 def new_certificate(
-    session: Session, by: Actor, authority: Identity, name: str, file_password: str, now: float
+    session: Session, by: Actor, authority: Identity, name: str, file_password: str, now: float, replaces: str = ""
 ) -> bytes:
-    """Return a PKCS#12 file with a new key and certificate of one's own; no key is kept here."""
+    """Return a PKCS#12 file with a new key and certificate of one's own; no key is kept here.
+
+    The one that it replaces ends by itself after ``RENEWAL_S``: until then the new one can be put in its place.
+    """
     person, user = _own(session, by)
     if len(file_password) < 10:
         raise InputError(f"the file's password needs 10 characters or more, got {len(file_password)}")
@@ -189,9 +195,13 @@ def new_certificate(
     key = new_key()
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     certificate = issue(make_request(key), authority, user.name, moment, USER_LIFETIME_DAYS)
-    kept = add_certificate(session, user.id, certificate, "pkcs12", "", now)
+    if replaces:
+        old = _own_certificate(session, user.id, replaces, now)
+        old.expires_at = min(now + RENEWAL_S, old.expires_at or now + RENEWAL_S)
+        name = name or old.name
+    kept = add_certificate(session, user.id, certificate, "renewal" if replaces else "pkcs12", "", now)
     kept.name = name
-    _record(session, by, person, Event.CERTIFICATE_ISSUED, now, origin="pkcs12", serial=serial_text(certificate))
+    _record(session, by, person, Event.CERTIFICATE_ISSUED, now, origin=kept.origin, serial=serial_text(certificate))
     return to_pkcs12(Identity(certificate, key), user.name, file_password)
 
 
@@ -230,6 +240,14 @@ def _own(session: Session, by: Actor) -> tuple[Person, User]:
 
 def _record(session: Session, by: Actor, person: Person, event: Event, now: float, **details: Detail) -> None:
     record(session, by, event, Subject(person.user_id, person.name, person.domain), now, "done", **details)
+
+
+def _own_certificate(session: Session, user_id: str, certificate_id: str, now: float) -> UserCertificate:
+    kept = session.get(UserCertificate, certificate_id)
+    over = kept is None or kept.revoked_at is not None or (kept.expires_at is not None and now >= kept.expires_at)
+    if kept is None or over or kept.user_id != user_id:
+        raise NotFound("there is no such certificate of yours")
+    return kept
 
 
 def _certificates(session: Session, user_id: str, now: float) -> Sequence[OwnCertificate]:

@@ -163,15 +163,18 @@ class AccountPages:
         return visit.to("/account", "factor-removed")
 
     async def certificate(self, visit: Visit) -> Response:
-        """Make a certificate and give it out as a file, once."""
-        values = {"min_characters": MIN_CHARACTERS, "max_characters": MAX_CHARACTERS}
+        """Make a certificate and give it out as a file, once; maybe in the place of another one."""
+        replaces = visit.form.text("replaces") or visit.query.text("replaces")
+        values = {"min_characters": MIN_CHARACTERS, "max_characters": MAX_CHARACTERS, "replaces": replaces}
         if not visit.is_post:
-            return visit.show("account_certificate.html", **values)
+            return visit.show("account_certificate.html", 200, **values)
         try:
-            if visit.form.raw("password") != visit.form.raw("again"):
+            password = visit.form.raw("password")
+            if password != visit.form.raw("again"):
                 raise InputError("the two passwords are not the same")
+            name = visit.form.text("name")
             data = await visit.write(
-                people.new_certificate, self._authority, visit.form.text("name"), visit.form.raw("password"), visit.now
+                people.new_certificate, self._authority, name, password, visit.now, replaces=replaces
             )
         except InputError as error:
             return visit.again("account_certificate.html", error, **values)
