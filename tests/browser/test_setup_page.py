@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from browser.technician import (
     weak_contrasts,
 )
 from lab import knock, wait_until
+from lab.products import DOMAIN
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 STAY_S = 10_000
@@ -282,6 +284,16 @@ def test_configuration_is_saved_and_restored_without_its_secrets(new_unit: Unit,
     assert "max_sessions = 4" in new_unit.sm.run("config", "show").stdout
 
 
+def test_diagnosis_says_what_was_seen_and_devices_are_found(new_unit: Unit, page: Page) -> None:
+    page.goto(f"{URL}/diagnosis")
+    page.get_by_role("button", name="Look at everything").click()
+    expect(page.get_by_text("uplink eth0 is connected")).to_be_visible(timeout=70_000)
+    expect(page.get_by_label("Letter")).to_have_value(re.compile(r"203\.0\.113\.10"))
+    page.goto(f"{URL}/devices")
+    page.get_by_role("button", name="Look now").click()
+    expect(page.get_by_text("192.168.50.10")).to_be_visible(timeout=120_000)
+
+
 def test_page_is_neither_reached_from_outside_nor_by_another_name(new_unit: Unit, story: Story) -> None:
     assert story.steps
     for port in (80, 443):
@@ -300,6 +312,31 @@ def test_page_is_neither_reached_from_outside_nor_by_another_name(new_unit: Unit
     if new_unit.user != "root":
         assert status["CapEff"].strip() == "0" * 16
         assert status["Uid"].split()[0] != "0"
+
+
+def test_unit_is_adopted_without_a_claim_after_it_forgot_its_gatemanager(new_unit: Unit, page: Page) -> None:
+    """Its serial is there to compare, on both sides, before anybody adopts it."""
+    sm, gm = new_unit.sm, new_unit.gm
+    assert sm.process is not None
+    page.goto(f"{URL}/gatemanager")
+    page.get_by_label("To be sure").fill("forget")
+    page.get_by_role("button", name="Forget the GateManager").click()
+    assert sm.process.wait(10) == 0
+    new_unit.start_daemon()
+    page.goto(f"{URL}/login")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="The way out of the site")).to_be_visible(timeout=STAY_S)
+    page.goto(f"{URL}/setup/claim")
+    page.get_by_text("Without a claim").click()
+    page.get_by_label("Address of the GateManager").fill("203.0.113.10")
+    page.get_by_role("button", name="Ask to be adopted").click()
+    expect(page.get_by_text("Compare:")).to_be_visible(timeout=20_000)
+    assert gm.ask("certificate", "show")["serial"] in page.locator("main").inner_text()
+    (waiting,) = gm.ask("appliances", "waiting")
+    gm.run("appliances", "adopt", waiting["id"], "--domain", DOMAIN, "--name", "adopted")
+    page.get_by_role("link", name="Done").click(timeout=60_000)
+    expect(page.get_by_text("adopted is connected")).to_be_visible()
 
 
 def test_daemon_and_page_are_small(new_unit: Unit, story: Story) -> None:

@@ -68,6 +68,18 @@ async def diagnosis(visit: Visit) -> Response:
     return await visit.page("diagnosis.html", status=409 if error else 200, now=now, report=report, error=error)
 
 
+async def capture(visit: Visit) -> Response:
+    """Record what goes over the machine side, as a file for Wireshark."""
+    from sitemanager.core.capture import CaptureAnswer, CaptureRequest
+
+    form = await visit.read()
+    seconds = form.number("seconds")
+    length_s = float(seconds) if isinstance(seconds, int) and 1 <= seconds <= 60 else 10.0
+    answer = await visit.ask(CaptureRequest(seconds=length_s), CaptureAnswer, timeout_s=length_s + 15)
+    name = 'attachment; filename="gatelink-machine-side.pcap"'
+    return Response(answer.pcap, media_type="application/vnd.tcpdump.pcap", headers={"content-disposition": name})
+
+
 ROUTES: Final = (
     ("/log", ["GET"], log),
     ("/log/lines", ["GET"], log_lines),
@@ -75,4 +87,5 @@ ROUTES: Final = (
     ("/restart", ["GET", "POST"], restart),
     ("/firmware", ["GET"], firmware),
     ("/diagnosis", ["GET", "POST"], diagnosis),
+    ("/diagnosis/capture", ["POST"], capture),
 )
