@@ -16,7 +16,17 @@ from gatelink.exceptions import GatelinkError, LinkError, Refused
 from gatelink.identity import new_key
 from gatelink.link.enrolment import Enrolment
 from gatelink.link.login import password_login
-from gatelink.messages import LoginAnswer, LoginChallenge, LoginResend, Refusal, Welcome
+from gatelink.messages import (
+    GM_TO_USER,
+    ListAppliances,
+    LoginAnswer,
+    LoginChallenge,
+    LoginResend,
+    Ping,
+    Pong,
+    Refusal,
+    Welcome,
+)
 from gm_server.accounts.attempts import CODE_S, TRIES
 from gm_server.accounts.factors import begin_totp, make_recovery_codes
 from gm_server.accounts.issuing import LOGIN_LIFETIME_S
@@ -342,6 +352,36 @@ def test_prompt_is_left_alone_when_the_person_gives_up(tmp_path: Path) -> None:
             async with asyncio.timeout(10):
                 while len(gm.server.logins.attempts):  # noqa: ASYNC110 - what is waited for knows nothing of tests
                     await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_line_is_kept_alive_while_somebody_looks_for_his_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatelink.link.login.KEEPALIVE_S", 0.05)
+
+    async def scenario() -> None:
+        async with running_gm(tmp_path / "gm") as gm, text_service(gm) as service:
+            gm.plant()
+            user = User(gm, await gm.enrolled_user())
+            _person(gm, "password+sms")
+
+            async def slowly(_challenge: LoginChallenge) -> LoginAnswer:
+                await asyncio.sleep(0.5)
+                return LoginAnswer(kind="sms", code=service.code)
+
+            assert (await _by_password(gm, slowly)).name == "ada"
+            _person(gm, "certificate+sms")
+            assert isinstance(await user.log_in(), LoginChallenge)
+            for token in range(3):
+                await user.say(Ping(token=token))
+                assert user.conversation is not None
+                assert await user.conversation.receive(GM_TO_USER) == Pong(token=token)
+            # Nothing else is understood before the code.
+            await user.say(LoginAnswer(kind="sms", code="no code"))
+            await user.hear_kind(LoginChallenge)
+            await user.say(ListAppliances(request_id=1))
+            assert (await user.hear_kind(Refusal)).code == "protocol"
+            user.close()
 
     asyncio.run(scenario())
 
