@@ -67,6 +67,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 _ID: Final = {
+    "alarm_id": "alarm",
     "appliance_id": "appliance",
     "certificate_id": "certificate",
     "claim_id": "claim",
@@ -84,15 +85,17 @@ _ID: Final = {
 }
 
 
-def _api(method: str, address: str, kind: Kind, body: Any = None, query: str = "") -> Row:
+def _api(method: str, address: str, kind: Kind, body: Any = None, query: str = "", also: int = 0) -> Row:
     names = {name: thing for name, thing in _ID.items() if f"{{{name}}}" in address}
-    return Row(method, f"/api/v1{address}", kind, names, body, query)
+    return Row(method, f"/api/v1{address}", kind, names, body, query, also=also)
 
 
 API: Final = (
     _api("GET", "/", "open"),
     _api("GET", "/openapi.json", "open"),
     _api("GET", "/me", "own"),
+    _api("GET", "/alarms", "own"),
+    _api("POST", "/alarms/{alarm_id}/seen", "look-after"),
     _api("GET", "/audit", "role"),
     _api("GET", "/domains", "own"),
     _api("GET", "/domains", "see", query="below=$domain"),
@@ -121,6 +124,8 @@ API: Final = (
     _api("GET", "/devices", "see", query="appliance=$appliance"),
     _api("POST", "/appliances/{appliance_id}/devices", "change", {"name": "new", "address": "10.0.0.99"}),
     _api("GET", "/devices/{device_id}", "see"),
+    _api("GET", "/appliances/{appliance_id}/scan", "change"),
+    _api("POST", "/appliances/{appliance_id}/scan", "change", also=409),
     _api("PATCH", "/devices/{device_id}", "change", {"note": "new"}),
     _api("PUT", "/devices/{device_id}/services", "change", []),
     _api("DELETE", "/devices/{device_id}", "change"),

@@ -25,6 +25,7 @@ from gatelink.identity import self_signed
 from gm_server.access.tokens import SCOPES, make_token
 from gm_server.accounts.web_sessions import open_session
 from gm_server.acts import appliances, claims, devices, domains, grants, groups, invitations, roles, users
+from gm_server.acts.appliances import ApplianceChange
 from gm_server.acts.devices import NewDevice, ServicePorts
 from gm_server.acts.grants import NewGrant
 from gm_server.acts.users import NewUser
@@ -43,7 +44,7 @@ from gm_server.database.tables import (
 from gm_server.web.forms import csrf_token
 from gm_server.web.visitors import COOKIE, cookie_text
 from inproc.gm_people import CONSOLE, ROLES, SENDER, World, actor, people, settle
-from inproc.gm_running import RunningGm, running_gm
+from inproc.gm_running import Appliance, RunningGm, running_gm, until
 from inproc.gm_walk_table import API, PORTAL, STREAMS, Kind, Row
 
 NOBODY: Final = "nobody"
@@ -226,7 +227,7 @@ class Person:
     def __init__(self, gm: RunningGm, name: str) -> None:
         self.name = name
         self._port = gm.endpoint.port
-        self._token, self._cookie, self._csrf = "", "", ""
+        self._token, self.cookie, self._csrf = "", "", ""
         self._connection: http.client.HTTPSConnection | None = None
         self._gm = gm
         self.enter()
@@ -240,7 +241,7 @@ class Person:
         user_id = actor(session, self.name).user_id
         self._token = make_token(session, user_id, "walk", SCOPES, 1, now)[1]
         secret = open_session(session, user_id, None, "127.0.0.1", "walk", now)
-        self._cookie, self._csrf = f"{COOKIE}={cookie_text(secret)}", csrf_token(secret)
+        self.cookie, self._csrf = f"{COOKIE}={cookie_text(secret)}", csrf_token(secret)
 
     def ask(self, row: Row, address: str, body: Any) -> Answer:
         """Send a request; a connection that the server has closed meanwhile is made anew."""
@@ -272,7 +273,7 @@ class Person:
             if body is None:
                 return headers, None
             return headers | {"Content-Type": "application/json"}, json.dumps(body).encode()
-        headers = {"Cookie": self._cookie} if self._cookie else {}
+        headers = {"Cookie": self.cookie} if self.cookie else {}
         if row.method != "POST":
             return headers, None
         form = urlencode({"csrf": self._csrf, **(body or {})}).encode()
@@ -407,6 +408,44 @@ def test_every_route_of_the_api_is_in_the_table() -> None:
     registered = {(endpoint.method, f"/api/v1{endpoint.path}") for endpoint in ENDPOINTS}
     registered |= {("GET", "/api/v1/"), ("GET", "/api/v1/openapi.json")}
     assert registered == {(row.method, row.address) for row in API}
+
+
+def test_live_stream_names_only_what_one_sees(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with walker(tmp_path) as walking:
+            gm, press_id = walking.gm, walking.worlds["tundra"].appliance
+            watching = ("boss", "tundra-observer", "holder", "zenith-observer", "zenith-administrator", "plain")
+            said = {name: bytearray() for name in watching}
+            readers = [asyncio.create_task(_watch(walking.people[name], gm, said[name])) for name in watching]
+            await until(lambda: all(b"retry:" in text for text in said.values()))
+            appliance = Appliance(gm, await gm.enrolled_appliance("tundra/line3/press1"))
+            await appliance.log_in()
+            await until(lambda: all(press_id.encode() in said[name] for name in watching[:3]))
+            appliance.close()
+            gm.write(appliances.change_appliance, CONSOLE, press_id, ApplianceChange(note="new"), gm.clock())
+            before = {name: len(text) for name, text in said.items()}
+            await until(lambda: all(len(text) > before[name] for name, text in said.items()))
+            for name in watching[3:]:
+                assert press_id.encode() not in said[name], name
+                assert b"tundra" not in said[name], name
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+async def _watch(person: Person, gm: RunningGm, said: bytearray) -> None:
+    context = ssl._create_unverified_context()  # noqa: S323 - who it is does not matter here
+    reader, writer = await asyncio.open_connection("127.0.0.1", gm.endpoint.port, ssl=context)
+    try:
+        writer.write(f"GET /live HTTP/1.1\r\nHost: gm\r\nCookie: {person.cookie}\r\n\r\n".encode())
+        while piece := await reader.read(4096):
+            said += piece
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await writer.wait_closed()
 
 
 def _registered(gm: RunningGm) -> set[tuple[str, str]]:

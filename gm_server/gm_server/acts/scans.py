@@ -18,3 +18,8 @@ def start_scan(session: Session, by: Actor, appliance: str, now: float) -> None:
     if found.record.state != "active":
         raise Conflict(f"{found.path} is {found.record.state}: only an appliance that is enrolled can look around")
     record(session, by, Event.SCAN_STARTED, found.subject, now)
+
+
+def scanned(session: Session, by: Actor, appliance: str) -> str:
+    """Return the id of an appliance whose scan the actor may read: what stands in a plant is for who administers it."""
+    return find_appliance(session, by, appliance, Permission.CHANGE).record.id

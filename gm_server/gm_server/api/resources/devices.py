@@ -6,12 +6,15 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy.orm import Session
 
-from gm_server.acts import devices
+from gatelink.messages.appliance import FoundDevice
+from gm_server.acts import devices, scans
 from gm_server.acts.devices import DeviceChange, DeviceView, NewDevice, ServicePorts
 from gm_server.acts.paging import Page, Paging
-from gm_server.api.endpoints import Endpoint
+from gm_server.api.endpoints import Call, Endpoint
 from gm_server.appliances.presets import presets
+from gm_server.service.live import Live
 
 from .places import Reference
 
@@ -24,6 +27,17 @@ class DeviceQuery(Paging, frozen=True, forbid_unknown_fields=True):
     appliance: Reference = ""
     domain: Reference = ""
     reachable: bool | None = None
+
+
+class ScanView(msgspec.Struct, frozen=True):
+    """What an appliance found in its device network. Texts are what devices say of themselves."""
+
+    running: bool
+    at: float | None
+    """When it began, or what it found came; None: it never looked."""
+    found: tuple[FoundDevice, ...]
+    text: str
+    """Why it found nothing."""
 
 
 class PresetView(msgspec.Struct, frozen=True):
@@ -43,7 +57,47 @@ def _presets() -> tuple[PresetView, ...]:
     )
 
 
+def _start_scan(session: Session, call: Call) -> str:
+    appliance_id = scans.scanned(session, call.by, call.id)
+    scans.start_scan(session, call.by, appliance_id, call.now)
+    return appliance_id
+
+
+def _scan_started(live: Live, appliance_id: str) -> ScanView:
+    live.start_scan(appliance_id)
+    return _scan(live, appliance_id)
+
+
+def _scan(live: Live, appliance_id: str) -> ScanView:
+    state = live.scan(appliance_id)
+    return (
+        ScanView(False, None, (), "") if state is None else ScanView(state.running, state.at, state.found, state.text)
+    )
+
+
 ENDPOINTS: Final = (
+    Endpoint(
+        method="POST",
+        path="/appliances/{appliance_id}/scan",
+        name="startScan",
+        summary="Let an appliance look for devices",
+        tag="Devices",
+        scope="change",
+        answer=ScanView,
+        work=_start_scan,
+        finish=_scan_started,
+    ),
+    Endpoint(
+        method="GET",
+        path="/appliances/{appliance_id}/scan",
+        name="getScan",
+        summary="Read what an appliance found",
+        tag="Devices",
+        scope="read",
+        answer=ScanView,
+        work=lambda session, call: scans.scanned(session, call.by, call.id),
+        finish=_scan,
+    ),
     Endpoint(
         method="GET",
         path="/devices",

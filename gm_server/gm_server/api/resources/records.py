@@ -1,4 +1,4 @@
-"""Who the token acts for, and the audit log."""
+"""Who the token acts for, alarms, and the audit log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from gm_server.access.actors import Role
 from gm_server.access.tokens import SCOPES
-from gm_server.acts import audit
+from gm_server.acts import alarms, audit
+from gm_server.acts.alarms import AlarmView
+from gm_server.acts.paging import Page, Paging
 from gm_server.acts.tokens import Scope
 from gm_server.api.endpoints import Call, Endpoint
 from gm_server.audit.chain import Entry
@@ -28,6 +30,13 @@ class Me(msgspec.Struct, frozen=True):
     name: str
     roles: tuple[Role, ...]
     scopes: tuple[Scope, ...]
+
+
+class AlarmQuery(Paging, frozen=True, forbid_unknown_fields=True):
+    """Which alarms."""
+
+    live: bool | None = None
+    """Whether they go on."""
 
 
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +94,27 @@ ENDPOINTS: Final = (
         scope="read",
         answer=Me,
         work=_me,
+    ),
+    Endpoint(
+        method="GET",
+        path="/alarms",
+        name="listAlarms",
+        summary="List alarms, those that go on and those that are over",
+        tag="Alarms",
+        scope="read",
+        query=AlarmQuery,
+        answer=Page[AlarmView],
+        work=lambda session, call: alarms.list_alarms(session, call.by, call.query, live=call.query.live),
+    ),
+    Endpoint(
+        method="POST",
+        path="/alarms/{alarm_id}/seen",
+        name="markAlarmSeen",
+        summary="Say that somebody looks after an alarm",
+        tag="Alarms",
+        scope="change",
+        answer=AlarmView,
+        work=lambda session, call: alarms.mark_seen(session, call.by, call.id, call.now),
     ),
     Endpoint(
         method="GET",
