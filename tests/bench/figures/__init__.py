@@ -9,6 +9,7 @@ from bench.figures import (
     limited_line,
     loaded_ping,
     modbus_requests,
+    portal,
     processor_time,
     products,
     relay_alone,
@@ -19,5 +20,15 @@ from bench.scene import Scene
 
 FIGURES: dict[str, Callable[[Scene, int], Sequence[Result]]] = {
     module.NAME: module.measure
-    for module in (throughput, modbus_requests, loaded_ping, limited_line, relay_alone, processor_time, products, fleet)
+    for module in (
+        throughput,
+        modbus_requests,
+        loaded_ping,
+        limited_line,
+        relay_alone,
+        processor_time,
+        products,
+        fleet,
+        portal,
+    )
 }
