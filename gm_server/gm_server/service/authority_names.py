@@ -19,7 +19,17 @@ def name_authority(context: ssl.SSLContext, certificate: bytes) -> None:
     """Let ``context`` say that it takes certificates of this authority (DER); raises GatelinkError if it cannot."""
     if sys.implementation.name != "cpython":
         raise GatelinkError("certificates in browsers need CPython")
-    library = ctypes.CDLL(_ssl.__file__)
+    library = ctypes.CDLL(getattr(_ssl, "__file__", None))
+    try:
+        named = _add(library, context, certificate)
+    except AttributeError as error:
+        raise GatelinkError(f"this Python's OpenSSL does not offer what names an authority ({error})") from None
+    if named < 1:
+        raise GatelinkError("OpenSSL did not take the name of the user authority")
+
+
+def _add(library: ctypes.CDLL, context: ssl.SSLContext, certificate: bytes) -> int:
+    """Add the name; return how many there are."""
     pointer = ctypes.c_void_p
     library.d2i_X509.restype = pointer
     library.d2i_X509.argtypes = [pointer, ctypes.POINTER(ctypes.c_char_p), ctypes.c_long]
@@ -33,9 +43,8 @@ def name_authority(context: ssl.SSLContext, certificate: bytes) -> None:
     if not parsed:
         raise GatelinkError("the user authority's certificate cannot be read")
     try:
-        added = library.SSL_CTX_add_client_CA(inner, parsed)
-        named = library.OPENSSL_sk_num(library.SSL_CTX_get_client_CA_list(inner))
+        if library.SSL_CTX_add_client_CA(inner, parsed) != 1:
+            return 0
+        return int(library.OPENSSL_sk_num(library.SSL_CTX_get_client_CA_list(inner)))
     finally:
         library.X509_free(parsed)
-    if added != 1 or named < 1:
-        raise GatelinkError("OpenSSL did not take the name of the user authority")
