@@ -115,6 +115,16 @@ class Keeper(Generic[M]):
         self._login.channel.send(message)
         return True
 
+    @property
+    def own_address(self) -> str:
+        """This end of the control connection, while there is one."""
+        return self._login.own_address if self._login else ""
+
+    def drop(self, reason: str) -> None:
+        """Give the control connection up, and make another one: who knows that the line is dead need not wait."""
+        if self._login is not None:
+            self._login.close(reason)
+
     def note_alarm(self, way: Endpoint, presented: bytes) -> None:
         """Remember, boundedly, whom we met in between: the GM is told at the next good login."""
         with contextlib.suppress(GatelinkError):
@@ -214,6 +224,7 @@ class _Login(Generic[M]):
     ) -> None:
         loop = asyncio.get_running_loop()
         self.way = way
+        self.own_address = str(contact.tls.getsockname()[0])
         self.closed: asyncio.Future[str] = loop.create_future()
         self._welcome: asyncio.Future[Welcome] = loop.create_future()
         self._deliver = deliver

@@ -24,6 +24,7 @@ class Carrier:
         self.ended: asyncio.Future[PumpEnd] = loop.create_future()
         self._up: asyncio.Future[None] = loop.create_future()
         hooks = PumpHooks(on_up=lambda _hello: _resolve_from_thread(self._up, None))
+        self.own_address = str(tls.getsockname()[0])
         self._pump = Pump(tap, tls, PumpSettings(keepalive_s=keepalive_s), hooks)
         threading.Thread(target=self._run, name=f"tunnel {tap.name}", daemon=True).start()
 

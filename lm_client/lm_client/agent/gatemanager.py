@@ -44,7 +44,7 @@ from .alarms import AlarmBook
 from .journal import Journal
 
 SOFTWARE: Final = f"lm {__version__}"
-REQUEST_TIMEOUT_S: Final = 30.0
+REQUEST_TIMEOUT_S: Final = 15.0
 REPLACED_TIMES: Final = 3
 REPLACED_WITHIN_S: Final = 60.0
 MAX_APPLIANCES: Final = 100_000
@@ -128,6 +128,15 @@ class GateManager:
         """Of the last keepalive."""
         return self._keeper.channel.round_trip_s if self._keeper.channel else None
 
+    @property
+    def own_address(self) -> str:
+        """This end of the control connection, while there is one."""
+        return self._keeper.own_address
+
+    def drop(self, reason: str) -> None:
+        """Make another connection: this one is dead."""
+        self._keeper.drop(reason)
+
     async def run(self) -> None:
         """Keep the connection until cancelled. Raises Refused when the GateManager said a final no."""
         keeping = asyncio.ensure_future(self._keeper.run())
@@ -204,7 +213,9 @@ class GateManager:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 answer = await future
         except TimeoutError:
-            raise LinkError(f"the GateManager did not answer within {REQUEST_TIMEOUT_S:.0f} s") from None
+            reason = f"the GateManager did not answer within {REQUEST_TIMEOUT_S:.0f} s"
+            self._keeper.drop(reason)
+            raise LinkError(reason) from None
         finally:
             del self._waiting[number]
         if not isinstance(answer, kind):

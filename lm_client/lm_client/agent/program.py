@@ -45,6 +45,7 @@ from .gatemanager import GateManager
 from .journal import Journal
 from .keys import KeyBook
 from .login import identity_by_password, pin_of, refuse_to_answer
+from .network_watch import NetworkWatch
 from .resolver import Resolver
 from .sessions import Sessions
 from .starter import Starter
@@ -105,6 +106,7 @@ class Agent:
         book = AddressBook(self._read_routes)
         resolver = Resolver(book.by_name)
         tree = Tree(gm, book, journal)
+        watch = NetworkWatch(lambda: [(gm.own_address, gm.drop), *self._sessions.lines], journal.note)
         around = Surroundings(
             gm, journal, config.session, KeyBook(home), path, home.serial_directory, config.serial, book, resolver, tree
         )
@@ -117,6 +119,7 @@ class Agent:
             welcome = _result_of(keeping, gm)
             self._sessions.begin(around)
             await resolver.open()
+            watch.start()
             await self._door.open()
             report(
                 LoggedIn(
@@ -131,6 +134,7 @@ class Agent:
         finally:
             await self._sessions.disconnect(None)
             await self._door.close()
+            watch.close()
             resolver.close()
             tree.close()
             keeping.cancel()

@@ -14,7 +14,7 @@ import contextlib
 import random
 import ssl
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from gatelink.backoff import Backoff
@@ -115,6 +115,12 @@ class Session:
         """End the session soon, for this reason. Idempotent: the first reason stays."""
         if not self._over.done():
             self._over.set_result(reason)
+
+    @property
+    def line(self) -> tuple[str, Callable[[str], None]] | None:
+        """The own address of the session's line, and how it is given up, while there is one."""
+        carrier = self._carrier
+        return (carrier.own_address, carrier.break_off) if carrier else None
 
     def ended_by_gm(self, message: EndSession) -> None:
         """The GateManager ended it; or only told that the line broke."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from gatelink.exceptions import GatelinkError, InputError
@@ -43,6 +44,11 @@ class Sessions:
     def begin(self, around: Surroundings) -> None:
         """From now on sessions can be opened."""
         self._around = around
+
+    @property
+    def lines(self) -> list[tuple[str, Callable[[str], None]]]:
+        """The own address of each session's line, and how it is given up."""
+        return [session.line for session in self._live if session.line]
 
     @property
     def views(self) -> tuple[SessionView, ...]:

@@ -1,0 +1,103 @@
+"""Notices what makes open lines worthless before their keepalives do: another address of the PC, or a PC that slept.
+
+The kernel tells of addresses and links that change (rtnetlink); a line whose own address is gone is given up at once.
+That the PC slept is seen by the clock that goes on meanwhile: every line is given up then, the far ends have done so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+LOOK_S: Final = 5.0
+"""Between two looks whether the PC slept."""
+SLEPT_S: Final = 3.0
+"""Shorter pauses are no sleep, and harm nothing."""
+_SETTLE_S: Final = 0.2
+"""An address that is replaced is gone for a moment."""
+_RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
+_READ_BYTES: Final = 64 * 1024
+Lines = Callable[[], Iterable[tuple[str, Callable[[str], None]]]]
+"""The own address of each open line, and how it is given up."""
+
+
+class NetworkWatch:
+    """From ``start`` to ``close``. ``asleep_s`` counts how long the PC slept since it was switched on."""
+
+    def __init__(self, lines: Lines, note: Callable[[str], None], asleep_s: Callable[[], float] | None = None) -> None:
+        self._lines = lines
+        self._note = note
+        self._asleep_s = asleep_s or _asleep_s
+        self._seen_s = self._asleep_s()
+        self._socket: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._settling: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Listen to the kernel, where it tells; look at the clock anyway."""
+        loop = asyncio.get_running_loop()
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+                netlink.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
+                loop.add_reader(netlink.fileno(), self._on_news)
+                self._socket = netlink
+        self._timer = loop.call_later(LOOK_S, self._look)
+
+    def close(self) -> None:
+        """Stop. Idempotent."""
+        for timer in (self._timer, self._settling):
+            if timer is not None:
+                timer.cancel()
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def check(self) -> None:
+        """Give up lines whose own address this PC does not have any more."""
+        for address, give_up in list(self._lines()):
+            if address and not has_address(address):
+                self._note(f"this PC's address {address} is gone: its connections are made anew")
+                give_up(f"this PC's address {address} is gone")
+
+    def _on_news(self) -> None:
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):  # ENOBUFS: so much news that some was lost; there was some, that is enough
+            while self._socket.recv(_READ_BYTES):
+                pass
+        if self._settling is None or self._settling.when() <= asyncio.get_running_loop().time():
+            self._settling = asyncio.get_running_loop().call_later(_SETTLE_S, self.check)
+
+    def _look(self) -> None:
+        now_s = self._asleep_s()
+        slept_s, self._seen_s = now_s - self._seen_s, now_s
+        if slept_s > SLEPT_S:
+            self._note(f"this PC slept for {slept_s:.0f} s: connections are made anew")
+            for _, give_up in list(self._lines()):
+                give_up("this PC slept")
+        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def has_address(address: str) -> bool:
+    """Whether this PC has an address: only then a socket can be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def _asleep_s() -> float:
+    """CLOCK_BOOTTIME goes on while the PC sleeps, CLOCK_MONOTONIC does not."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,0 +1,33 @@
+; Installer of the LinkManager for Windows 10 and 11 (Inno Setup 6). NEVER BUILT OR RUN SO FAR: see docs/windows.md.
+; The directory dist\lm is made by PyInstaller (lm.spec); tap-windows6 comes as its own signed installer beside this file.
+[Setup]
+AppId={{B5C5A9A4-6C0B-4C47-9E0E-67617465006C}
+AppName=Gatelink LinkManager
+AppVersion=0.1.0
+DefaultDirName={autopf}\Gatelink LinkManager
+DefaultGroupName=Gatelink
+PrivilegesRequired=admin
+ArchitecturesAllowed=x64compatible
+ArchitecturesInstallIn64BitMode=x64compatible
+MinVersion=10.0.17763
+OutputBaseFilename=gatelink-lm-0.1.0
+Compression=lzma2
+SolidCompression=yes
+
+[Files]
+Source: "dist\lm\*"; DestDir: "{app}"; Flags: recursesubdirs ignoreversion
+Source: "tap-windows-installer.exe"; DestDir: "{tmp}"; Flags: deleteafterinstall
+
+[Icons]
+Name: "{group}\Gatelink LinkManager"; Filename: "{app}\lm.exe"; Parameters: "ui"
+
+[Run]
+Filename: "{tmp}\tap-windows-installer.exe"; Parameters: "/S"; StatusMsg: "Installing the network driver"
+Filename: "{sys}\sc.exe"; Parameters: "create gatelink-lm binPath= ""\""{app}\lm.exe\"" service"" start= auto DisplayName= ""Gatelink LinkManager"""; Flags: runhidden
+Filename: "{sys}\sc.exe"; Parameters: "failure gatelink-lm reset= 60 actions= restart/1000/restart/1000/restart/5000"; Flags: runhidden
+Filename: "{sys}\sc.exe"; Parameters: "start gatelink-lm"; Flags: runhidden
+
+[UninstallRun]
+Filename: "{sys}\sc.exe"; Parameters: "stop gatelink-lm"; Flags: runhidden; RunOnceId: "stop"
+Filename: "{app}\lm.exe"; Parameters: "service --clean-up"; Flags: runhidden; RunOnceId: "cleanup"
+Filename: "{sys}\sc.exe"; Parameters: "delete gatelink-lm"; Flags: runhidden; RunOnceId: "delete"
