@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
 from gm_server.access.actors import Actor, Permission
@@ -151,17 +151,17 @@ def _alarms(session: Session, by: Actor) -> dict[str, int]:
 
 
 def _devices(session: Session, sight: Sight) -> tuple[int, dict[str, int]]:
-    joined = (
-        select(Domain.path, func.count())
+    is_silent = case((and_(Device.reachable.is_(False), Device.check_kind != "none"), 1), else_=0)
+    query = (
+        select(Domain.path, func.count(), func.sum(is_silent))
         .select_from(Device)
         .join(Appliance, Appliance.id == Device.appliance_id)
         .join(Domain, Domain.id == Appliance.domain_id)
         .where(sight.devices(), Appliance.state != "revoked")
         .group_by(Domain.path)
     )
-    total = sum(count for _, count in session.execute(joined))
-    silent = joined.where(Device.reachable.is_(False), Device.check_kind != "none")
-    return total, dict(session.execute(silent).tuples().all())
+    rows = session.execute(query).all()
+    return sum(count for _, count, _ in rows), {path: silent for path, _, silent in rows if silent}
 
 
 def _add_tiles(session: Session, sight: Sight, nodes: dict[str, Node]) -> None:

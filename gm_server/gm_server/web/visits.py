@@ -22,6 +22,7 @@ from gatelink.exceptions import GatelinkError, InputError
 from gatelink.identity import Identity, certificate_sha256
 from gm_server.access.actors import Actor, Permission
 from gm_server.accounts.web_sessions import SEEN_S, note_seen
+from gm_server.acts.overview import Tree
 from gm_server.acts.paging import Paging
 from gm_server.acts.requests import Sender as Letters
 from gm_server.database.store import Store
@@ -74,6 +75,8 @@ class Portal:
         self.identity = identity
         """The appliance certificate with its key: it signs exports of the audit log."""
         self.clock = clock
+        self.whole_tree: tuple[int, Tree] | None = None
+        """The overview's tree for who sees everything, and the number of writes when it was read."""
         self.assets = Assets()
         self.renderer = Renderer(self.assets)
 
