@@ -384,18 +384,6 @@ def _reset(options: argparse.Namespace) -> None:
     if not options.yes:
         raise InputError("this forgets the GateManager and this unit's key for good; say sm reset --yes if you mean it")
     state = State(options.state)
-    if (options.runtime / SOCKET_NAME).exists():
-        from .core.local import DoneAnswer
-        from .core.local_requests import ForgetRequest
-        from .exceptions import DaemonError
-        from .services.local_client import ask
-
-        try:
-            report(ask(options.runtime, ForgetRequest(), DoneAnswer).text)
-        except DaemonError:
-            pass
-        else:
-            return
     with state.exclusive():
         state.reset()
     report("forgotten: pin, identity and names; configuration and lock are as they were")

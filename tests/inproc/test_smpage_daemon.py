@@ -15,7 +15,7 @@ from gatelink.claims import Claim, claim_text
 from gatelink.messages import ApplianceEvent, ApplianceStatus, EventsKept
 from inproc import virtual_time
 from inproc.sm_site import Site, SiteGm, eventually, site_and_gm
-from sitemanager.config import Config, InputConfig
+from sitemanager.config import Config, InputConfig, OutputConfig
 from sitemanager.core import local_requests as asks
 from sitemanager.core.local import Caller, DoneAnswer, LocalAnswer, LocalRequest, PageVisit
 from sitemanager.core.local_requests import LockRequest
@@ -33,6 +33,17 @@ A = TypeVar("A", bound=LocalAnswer)
 PASSWORD = "engine room 7"
 ANYBODY = {"about", "page-certificate", "login", "choose-password", "logout", "visit"}
 OWNER = {"lock-changed", "secret"}
+QUIET: dict[str, Any] = {
+    "kind": "status",
+    **dict.fromkeys(("software", "name", "domain", "gm_name", "way", "lost_reason", "pin_serial", "pin_key"), ""),
+    **dict.fromkeys(("pin_how", "key"), ""),
+    **dict.fromkeys(("since", "system_clock_set", "locked"), None),
+    "enrolled": True,
+    "connected": False,
+    "now": 0.0,
+    "dev_interfaces": [],
+    "sessions": [],
+}
 
 
 class Technician:
@@ -178,6 +189,12 @@ def test_change_is_written_when_it_is_kept_and_not_before(tmp_path: Path) -> Non
             kept = await technician.ask(asks.KeepTrialRequest(), asks.TrialAnswer)
             assert kept.state == "kept"
             assert config_store.load(site.state.directory).dev_interfaces == ("eth7",)
+            by_command = msgspec.structs.replace(config_store.load(site.state.directory), max_sessions=3)
+            config_store.save(site.state.directory, by_command)
+            await technician.ask(asks.TryConfigRequest(values={"ports": [443]}), asks.TrialAnswer)
+            await technician.ask(asks.KeepTrialRequest(), asks.TrialAnswer)
+            both = config_store.load(site.state.directory)
+            assert (both.max_sessions, both.ports) == (3, (443,))
             for wrong in ({"ports": [0]}, {"nonsense": 1}, {"dev_interfaces": ["lo"]}):
                 with pytest.raises(NotDone):
                     await technician.ask(asks.TryConfigRequest(values=wrong), asks.TrialAnswer)
@@ -401,3 +418,40 @@ def test_file_on_a_stick_is_taken_once_and_its_result_is_beside_it(tmp_path: Pat
             assert not any(claim in line for line in site.lines)
 
     asyncio.run(conversation())
+
+
+def test_lamps_show_what_is_so_and_an_alarm_contact_is_told(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        recorded: list[str] = []
+        status = [msgspec.convert(QUIET, Status)]
+        access = RemoteAccess(RemoteAccessLock(tmp_path), lambda text: None, lambda kind, text: recorded.append(text))
+        door, outputs = FakeInput(), {name: FakeOutput() for name in ("relay", "led")}
+        contacts = Contacts(
+            access,
+            lambda: status[0],
+            recorded.append,
+            lambda kind, text: recorded.append(f"{kind}: {text}"),
+            Openers(lambda *_: door, lambda *_: outputs["relay"], lambda _: outputs["led"]),
+        )
+        await contacts.use(
+            Config(
+                inputs=(InputConfig(name="door", line=4),),
+                outputs=(
+                    OutputConfig(name="lamp", shows="session", line=5),
+                    OutputConfig(name="gm", shows="gm", led="g"),
+                ),
+            )
+        )
+        await asyncio.sleep(1.5)
+        assert (outputs["relay"].is_on, outputs["led"].is_on) == (False, False)
+        session = dict.fromkeys(("session_id", "user", "reason", "phase", "interface"), "")
+        numbers: dict[str, Any] = {"since": 0.0, "ends_at": None, "bytes_sent": 0, "bytes_received": 0, "devices": []}
+        status[0] = msgspec.convert({**QUIET, "connected": True, "sessions": [{**session, **numbers}]}, Status)
+        door.change(closed=True)
+        await asyncio.sleep(1.5)
+        assert (outputs["relay"].is_on, outputs["led"].is_on) == (True, True)
+        assert recorded == ["input: the contact door (alarm) is closed"]
+        await contacts.close()
+        assert (outputs["relay"].is_on, door.is_released) == (False, True)
+
+    virtual_time.run(conversation())

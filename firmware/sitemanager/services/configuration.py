@@ -61,7 +61,7 @@ class Configuration:
 
     async def try_values(self, values: dict[str, Any]) -> TrialAnswer:
         """Try a change of some keys. Raises ConfigError, NetworkError; then nothing is changed."""
-        present: dict[str, Any] = msgspec.to_builtins(self.config)
+        present: dict[str, Any] = msgspec.to_builtins(self._stored())
         return await self._try(checked({**present, **with_hidden(values, self.config)}, "configuration"))
 
     async def try_toml(self, text: str) -> TrialAnswer:
@@ -153,6 +153,13 @@ class Configuration:
             self._trial = _Trial(config, before, changes, timer, was_connected, loop.time())
             self._report(f"a change is on trial for {self._trial_s:.0f} s: {'; '.join(changes)}")
             return self.trial()
+
+    def _stored(self) -> Config:
+        """What is written, where a command or a person changed it meanwhile: it must not be lost by a change here."""
+        try:
+            return config_store.load(self._directory)
+        except GatelinkError:
+            return self.config
 
     def _needs_gm(self, trial: _Trial) -> bool:
         since = self._connected_since()
