@@ -13,7 +13,7 @@ from gatelink import messages
 from gatelink.exceptions import Refused
 from gm_server.appliances.checks import set_check
 from gm_server.appliances.devices import add_device, add_services, get_device
-from gm_server.appliances.events import list_events
+from gm_server.appliances.events import begin_anew, list_events
 from gm_server.appliances.registry import get_appliance
 from gm_server.appliances.samples import STEPS, Sample, add_samples, samples_of, thin_samples
 from gm_server.appliances.status import status_of
@@ -78,6 +78,24 @@ def test_events_are_kept_once_and_in_order_when_they_come_again(tmp_path: Path) 
             appliance_id = appliance.enrolment.peer_id
             kept = [record.text for record in gm.read(list_events, appliance_id)]
             assert kept == ["event 5", "event 4", "event 2", "event 1"]
+
+    asyncio.run(scenario())
+
+
+def test_events_of_another_unit_are_kept_when_it_takes_the_appliances_place(tmp_path: Path) -> None:
+    """It counts from 1 again: twice, to see that nothing gets into the way of anything."""
+
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, appliance, _user):
+            for unit in ("first", "second", "third"):
+                for number in (1, 2):
+                    text = f"{unit} {number}"
+                    await appliance.say(messages.ApplianceEvent(number=number, kind="x", at=1.0, text=text))
+                while (await appliance.hear_kind(messages.EventsKept)).number < 2:
+                    pass
+                gm.write(lambda session: begin_anew(session, get_appliance(session, PATH)))
+            kept = [record.text for record in gm.read(list_events, appliance.enrolment.peer_id)]
+            assert kept == ["third 2", "third 1", "second 2", "second 1", "first 2", "first 1"]
 
     asyncio.run(scenario())
 

@@ -78,8 +78,8 @@ def certificate(directory: Path, issuer: str, subject: str) -> tuple[Path, Path]
     """What somebody in between presents."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (issuer, subject)]
-    made = x509.CertificateBuilder(*names, key.public_key(), 4711, now, now + datetime.timedelta(days=1))
+    by, of = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (issuer, subject))
+    made = x509.CertificateBuilder(by, of, key.public_key(), 4711, now, now + datetime.timedelta(days=1))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (directory / "c.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     (directory / "k.pem").write_bytes(pem)

@@ -18,6 +18,7 @@ from gatelink.exceptions import Refused
 from gatelink.identity import Identity, certificate_sha256, fingerprint_text, issue
 from gm_server.access.actors import Actor
 from gm_server.accounts.users import add_certificate
+from gm_server.appliances.events import begin_anew
 from gm_server.appliances.waiting import ask_for_place
 from gm_server.audit.events import Event
 from gm_server.audit.log import Subject, record
@@ -172,6 +173,7 @@ def _give_certificate(
     if session.scalar(select(Appliance.id).where(Appliance.key_sha256 == key_sha256)) is not None:
         raise Refused("claim", "this key belongs to another appliance already: begin again with a new key")
     certificate = _issue(csr, authority, appliance.id, now, DEVICE_LIFETIME_DAYS)
+    begin_anew(session, appliance)
     appliance.certificate = certificate
     appliance.certificate_sha256 = certificate_sha256(certificate)
     appliance.key_sha256 = key_sha256
