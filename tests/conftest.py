@@ -25,6 +25,11 @@ def _layer(nodeid: str) -> str:
     return nodeid.removeprefix("tests/").split("/", 1)[0]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the browsers come last: playwright's event loop stays in the main thread, and no other can run there then."""
+    items.sort(key=lambda item: _layer(item.nodeid) == "browser")
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         _skipped.append(report.nodeid)
