@@ -27,6 +27,7 @@ from gatelink.exceptions import GatelinkError, Refused
 from gm_server.access.actors import Actor, Via
 from gm_server.audit.events import Event
 from gm_server.audit.log import Detail, Result, Subject, record
+from gm_server.audit.repeats import Repeats
 from gm_server.database.store import Store
 from gm_server.database.tables import User
 
@@ -46,6 +47,8 @@ LONGEST_FACTOR_WAIT_S: Final = 600.0
 """Who guesses codes knows the password: he is slowed more."""
 MAX_WARNINGS_PER_HOUR: Final = 60
 """Entries about names that nobody has: strangers do not fill the log."""
+REPEAT_S: Final = 300.0
+"""A LinkManager on a bad line that comes back from the same place is not recorded each time."""
 RESUME_S: Final = 12 * 3600.0
 DEVICE_S: Final = 90 * 86400.0
 SEND_WAIT_S: Final = 5.0
@@ -95,6 +98,7 @@ class Logins:
         self._by_factor = Throttle(FREE_FACTORS, longest_s=LONGEST_FACTOR_WAIT_S)
         self._unknown = Throttle(MAX_WARNINGS_PER_HOUR, max_keys=1)
         self._sending = SendingLimits()
+        self._comings = Repeats(REPEAT_S)
         self._known_places: dict[tuple[str, str], None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.attempts = Attempts()
@@ -270,6 +274,9 @@ class Logins:
             note_used(session, attempt.certificate_sha256, now)
         factor = attempt.proved or ""
         subject = Subject(person.user_id, person.name, person.domain)
+        digest = (attempt.certificate_sha256 or b"").hex()
+        if by.via == "lm" and not self._comings.is_new(f"{person.user_id} {digest} {attempt.address}", now):
+            return
         record(session, by, Event.LOGIN, subject, now, method=person.method, factor=factor, **details)
 
     def remember_place(self, attempt: Attempt, group: str) -> None:
