@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "firmware"))
-from guard import bootstate
 
 
 def main() -> None:
     """Arguments: the two files."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "firmware"))
+    bootstate = importlib.import_module("guard.bootstate")
     for path, copy in zip(sys.argv[1:], bootstate.of_new_card(), strict=True):
         Path(path).write_bytes(copy)
 

@@ -21,9 +21,9 @@ else
     : >"$TARGET_DIR/etc/rauc/keyring.pem"
 fi
 for name in log tmp lock; do
-    rm -rf "$TARGET_DIR/var/$name"
+    rm -rf "${TARGET_DIR:?}/var/$name"
     ln -s "../run/$name" "$TARGET_DIR/var/$name"
 done
-rm -rf "$TARGET_DIR/var/lib/gatelink-sm" "$TARGET_DIR/etc/init.d" "$TARGET_DIR/etc/network"
+rm -rf "${TARGET_DIR:?}/var/lib/gatelink-sm" "$TARGET_DIR/etc/init.d" "$TARGET_DIR/etc/network"
 ln -s /data/sm "$TARGET_DIR/var/lib/gatelink-sm"
 ln -sf ../run/resolv.conf "$TARGET_DIR/etc/resolv.conf"

@@ -11,7 +11,7 @@ python3 "$here/boot_state.py" state-1.bin state-2.bin
 files=""
 if [ "${BOOTLOADER:-custom}" = custom ]; then
     architecture=arm64
-    [ "$BOARD" = beaglebone ] && architecture=arm
+    [ "${BOARD:?}" = beaglebone ] && architecture=arm
     mkimage -A "$architecture" -T script -C none -d "$common/uboot/boot.cmd" boot.scr
     cp "$board/board.env" .
     files="boot.scr board.env"
