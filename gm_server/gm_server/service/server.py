@@ -44,6 +44,7 @@ from gm_server.relay.pool import RelayPool
 from gm_server.texting.sender import TextMessages
 from gm_server.web.app import About, Portal, make_app
 from gm_server.web.arrivals import Arrivals
+from gm_server.web.decision import Decision
 from gm_server.web.entrance import Entrance
 from gm_server.web.pages.account import AccountPages
 from gm_server.web.probes import Probes
@@ -134,7 +135,15 @@ class Server:
         reach = Reach(self.live, self._sender, lambda: self._letters(seals))
         api = Api(self.store, reach, clock, portal.assets.url("gatelink.css"), config.limits.api_requests_per_s)
         probes = Probes(self.store, Metrics(self).render, CONTENT_TYPE, clock)
-        more = (*probes.routes(), *entrance.routes(), *self._arrivals.routes(), *own.routes(), api.mount())
+        decision = Decision(entrance)
+        more = (
+            *probes.routes(),
+            *entrance.routes(),
+            *self._arrivals.routes(),
+            *own.routes(),
+            *decision.routes(),
+            api.mount(),
+        )
         self._browsers = Browsers(make_app(portal, *more), config.limits)
         self.door = Door(
             contexts,
