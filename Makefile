@@ -32,6 +32,10 @@ lint: setup ## Style, types and architecture only
 	@.venv/bin/mypy --no-error-summary $(PACKAGES) tests
 	@PYTHONPATH=gatelink:gm_server:firmware:lm_client .venv/bin/lint-imports >build/lint-imports.txt || { cat build/lint-imports.txt; exit 1; }
 
+.PHONY: container
+container: setup ## The GateManager's container, localhost/gatelink-gm (gm_server/Containerfile)
+	@tools/container $(BASE)
+
 .PHONY: bench
 bench: setup-bench ## Measure against OpenVPN and HAProxy: ratios on the screen and in build/bench.json
 	@$(WITH_RIGHTS) $(PYTHON) -m bench $(BENCH_ARGS)
