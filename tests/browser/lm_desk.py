@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+from gatelink.identity import to_pkcs12
 from gatelink.messages import AccessDecided, AccessRequested, ApplianceView, DeviceAccess, DeviceState, Service
-from inproc.lm_office import DEADLINE_S, Office, OfficeGm, office_and_gm
+from inproc.lm_office import DEADLINE_S, PASSWORD, Office, OfficeGm, office_and_gm
+from lm_client.home import Home
 from lm_client.page.running import link_to_page, serve_at
 
 R = TypeVar("R")
@@ -69,7 +71,7 @@ class PageBench:
         self.office: Office
         self.gm: OfficeGm
 
-    def __enter__(self) -> PageBench:
+    def __enter__(self) -> Self:
         self._thread.start()
         self.run(self._open())
         return self
@@ -106,6 +108,10 @@ class PageBench:
         decided = AccessDecided(access_id="req-1", appliance_id="a100", name="press", state=state, text=text)
         self.call(lambda: self.gm.send(decided))
 
+    async def _log_in(self) -> None:
+        """The agent, in this process, over adapters in memory."""
+        await self._stack.enter_async_context(self.office.logged_in())
+
     async def _look(self) -> None:
         from lm_client.core.local import Appliances, GetAppliances
 
@@ -115,7 +121,7 @@ class PageBench:
         enter = self._stack.enter_async_context
         self.office, self.gm = await enter(office_and_gm(self._directory))
         self.gm.access_answer = lambda number: AccessRequested(request_id=number, access_id="req-1")
-        await enter(self.office.logged_in())
+        await self._log_in()
         home = self.office.home
         lock = os.open(home.page_lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         self._stack.callback(os.close, lock)
@@ -131,3 +137,17 @@ class PageBench:
 async def _end(serving: asyncio.Future[None]) -> None:
     serving.cancel()
     await asyncio.wait({serving})
+
+
+class LoginBench(PageBench):
+    """Nobody is logged in: agents are real processes, started by the page."""
+
+    @property
+    def home(self) -> Home:
+        """The user's files."""
+        return self.office.home
+
+    async def _log_in(self) -> None:
+        home, port = self.home, self.gm.scripted.endpoint.port
+        home.write(home.config_path, f"schema = 1\n[link]\nports = [{port}]\n".encode())
+        home.write(home.identity_path, to_pkcs12(self.office.identity, "anna", PASSWORD))

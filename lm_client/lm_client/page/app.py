@@ -120,9 +120,7 @@ class Pages:
     def _page(self, template: str, **values: Any) -> Response:
         desk = self._desk
         self.last_used = time.monotonic()
-        notices = list(desk.notices)
-        desk.notices.clear()
-        return self._shelf.page(template, **self._common(), notices=notices, **values)
+        return self._shelf.page(template, **self._common(), notices=desk.notices, **values)
 
     def _common(self) -> dict[str, Any]:
         desk = self._desk
@@ -171,6 +169,7 @@ class Pages:
     def _post(self, do: Do) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
             where = "/"
+            self._desk.begin()
             self.last_used = time.monotonic()
             try:
                 where = await do(await read_form(request))

@@ -28,15 +28,17 @@ BUSY_S: Final = 1.0
 """Between two questions while a session is open; ``QUIET_S`` while none is."""
 QUIET_S: Final = 2.0
 STALE_S: Final = 0.5
+NOTICE_S: Final = 60.0
 _MAX_NOTICES: Final = 4
 A = TypeVar("A", bound=Answer)
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something that is told once, on the next page."""
+    """Something that is told until the next thing is done, or ``NOTICE_S`` are over."""
 
     state: str
     text: str
+    until: float
 
 
 class Desk:
@@ -51,7 +53,7 @@ class Desk:
         self.tree_revision = -1
         self.toggled: set[str] = set()
         self.challenge: Challenge | None = None
-        self.notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
+        self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self.histories: dict[str, History] = {}
         self.version = 0
         """Counts up with everything that makes a page another one than the one that was sent, figures apart."""
@@ -106,8 +108,17 @@ class Desk:
             self._watchers -= 1
 
     def tell(self, text: str, state: str = "good") -> None:
-        """Say something on the next page."""
-        self.notices.append(Notice(state, text))
+        """Say something on the page."""
+        self._notices.append(Notice(state, text, time.monotonic() + NOTICE_S))
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What is to be told now."""
+        return [notice for notice in self._notices if notice.until > time.monotonic()]
+
+    def begin(self) -> None:
+        """The user does something: what was told before is read."""
+        self._notices.clear()
 
     def touch(self) -> None:
         """The page is another one now."""

@@ -1,0 +1,98 @@
+"""Logging in on the local page, with the real agent behind it: password, second factor, a wrong one, and who is new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from browser.lm_desk import LoginBench
+from gatelink.messages import LoginAnswer, LoginChallenge, LoginResend
+from inproc.lm_office import PASSWORD
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginBench]:
+    with LoginBench(tmp_path_factory.mktemp("lm-login")) as bench:
+        yield bench
+
+
+@pytest.fixture
+def page(whole: LoginBench, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    found = context.new_page()
+    said: list[str] = []
+    found.on("pageerror", lambda error: said.append(str(error)))
+    found.goto(whole.link())
+    yield found
+    context.close()
+    assert said == []
+
+
+def _challenge(text: str, tries_left: int) -> LoginChallenge:
+    return LoginChallenge(kinds=("sms", "totp"), text=text, expires_s=60, resend_after_s=30, tries_left=tries_left)
+
+
+def test_person_logs_in_with_a_password_and_a_code(whole: LoginBench, page: Page) -> None:
+    whole.gm.challenges = (_challenge("sent to +49 ...77", 3), _challenge("sent again", 3), _challenge("wrong code", 2))
+    expect(page.locator("main")).to_contain_text("As anna")
+    page.locator("#password").fill("not the password")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#notices")).to_contain_text("the password is wrong")
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#challenge")).to_have_text("sent to +49 ...77")
+    page.get_by_role("button", name="Send it again").click()
+    expect(page.locator("#challenge")).to_have_text("sent again")
+    page.locator("#code").fill("000000")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("#challenge")).to_have_text("wrong code")
+    page.locator("#kind").select_option("totp")
+    page.locator("#code").fill("123456")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("#bar")).to_contain_text("anna at gm")
+    expect(page.locator("#rows")).to_contain_text("press")
+    answers = [LoginAnswer(kind="sms", code="000000"), LoginAnswer(kind="totp", code="123456")]
+    assert whole.gm.answers == [LoginResend(), *answers]
+    whole.gm.challenges = ()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+    page.reload()
+    expect(page.locator("#password")).to_be_visible()
+
+
+def test_login_can_be_begun_again(whole: LoginBench, page: Page) -> None:
+    whole.gm.challenges = (_challenge("sent", 3),)
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#challenge")).to_have_text("sent")
+    page.get_by_role("button", name="Begin again").click()
+    expect(page.locator("#password")).to_be_visible()
+    whole.gm.challenges = ()
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#bar")).to_contain_text("anna at gm")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+
+
+def test_who_is_new_is_asked_for_an_invitation(whole: LoginBench, page: Page) -> None:
+    before = whole.home.profile_path.read_bytes()
+    whole.home.profile_path.unlink()
+    try:
+        page.reload()
+        expect(page.locator("h1")).to_have_text("Welcome")
+        page.locator("#invitation").fill("gli1_nonsense")
+        page.locator("#first").fill("a long password")
+        page.locator("#second").fill("another password")
+        page.get_by_role("button", name="Redeem").click()
+        expect(page.locator("#notices")).to_contain_text("the two passwords are not the same")
+        page.locator("#first").fill("a long password")
+        page.locator("#second").fill("a long password")
+        page.locator("#invitation").fill("gli1_nonsense")
+        page.get_by_role("button", name="Redeem").click()
+        expect(page.locator("#notices .notice[data-state=bad]:not(.away)")).to_be_visible()
+        assert not whole.home.profile_path.exists()
+    finally:
+        whole.home.write(whole.home.profile_path, before)
