@@ -116,7 +116,7 @@ qemu: emulated-image ## The emulated gateway in the lab, up until Ctrl-C, ready 
 
 .PHONY: test-qemu
 test-qemu: setup-image ## The emulated gateway's tests at full length; IMAGE=... for another image
-	@$(if $(IMAGE),GATELINK_IMAGE=$(abspath $(IMAGE)),) GATELINK_PULLED_PLUGS=30 GATELINK_QEMU_FULL=1 \
+	@$(if $(IMAGE),GATELINK_IMAGE=$(abspath $(IMAGE)),) GATELINK_QEMU=1 \
 		$(WITH_RIGHTS) $(PYTHON) -m pytest tests/qemu $(PYTEST_ARGS)
 
 .PHONY: bench-image

@@ -16,6 +16,9 @@ from qemu.scene import Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Minutes on an emulated processor: `make test-qemu` runs them, an ordinary `make test` does not.
+collect_ignore_glob = [] if os.environ.get("GATELINK_QEMU") == "1" else ["test_*.py"]
+
 
 def lab_prefix() -> str:
     """Of this layer's labs: it may run beside the layer `netns`."""
