@@ -28,6 +28,13 @@ from inproc.gm_people import CONSOLE, World, settle
 from inproc.gm_running import Appliance, RunningGm, User, open_session, running_gm
 
 ALL: tuple[Scope, ...] = ("read", "connect", "approve", "change")
+TAGS = (
+    ("Domains", "Appliances"),
+    ("Claims", "Devices"),
+    ("Users", "Tokens"),
+    ("Groups", "Roles", "Requests"),
+    ("Grants", "Sessions", "Alarms", "Audit"),
+)
 _EXAMPLES = os.environ.get("GATELINK_API_EXAMPLES", "3")
 """For each endpoint, beside the cases that its description suggests. More, by hand, find more."""
 
@@ -258,8 +265,13 @@ def test_description_holds_every_endpoint_and_only_types_that_are_there() -> Non
         assert name in described["components"]["schemas"], name
 
 
+def test_every_tag_is_asked_about() -> None:
+    assert {tag for tags in TAGS for tag in tags} == {endpoint.tag for endpoint in ENDPOINTS}
+
+
 @pytest.mark.timeout(600)
-def test_everything_that_the_description_allows_is_answered_as_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tags", TAGS, ids=" ".join)
+def test_everything_that_the_description_allows_is_answered_as_it_says(tmp_path: Path, tags: tuple[str, ...]) -> None:
     """schemathesis asks what follows from the description, right and wrong; it must find nothing."""
     settings = tmp_path / "schemathesis.toml"
     settings.write_text(
@@ -275,6 +287,7 @@ def test_everything_that_the_description_allows_is_answered_as_it_says(tmp_path:
             *("--tls-verify=false", "--no-color", "--phases=coverage,fuzzing", "--generation-deterministic"),
             # It would end its own token.
             *("--exclude-operation-id", "revokeToken", f"--max-examples={_EXAMPLES}"),
+            *(f"--include-tag={tag}" for tag in tags),
             *("-H", f"Authorization: Bearer {client.token('boss')}"),
         ]
         running = await asyncio.create_subprocess_exec(

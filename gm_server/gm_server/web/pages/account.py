@@ -21,8 +21,13 @@ from gm_server.accounts.passwords import MAX_CHARACTERS, MIN_CHARACTERS, Passwor
 from gm_server.accounts.seals import Seals
 from gm_server.accounts.web_sessions import CONFIRMED_S
 from gm_server.acts import people
+from gm_server.acts import tokens as token_acts
 from gm_server.acts.certificates import revoke_certificate
+from gm_server.acts.paging import Paging
+from gm_server.acts.tokens import NewToken
+from gm_server.exceptions import NotFound
 from gm_server.web.entrance import Entrance
+from gm_server.web.forms import convert
 from gm_server.web.texts import languages
 from gm_server.web.visits import SIGN_IN, Visit, status_of
 
@@ -52,6 +57,8 @@ class AccountPages:
             Route("/account/factors/{id}/remove", page(sure(self.remove_factor)), methods=["POST"]),
             Route("/account/certificate", page(sure(self.certificate)), methods=_BOTH),
             Route("/account/certificates/{id}/revoke", page(sure(self.revoke)), methods=["POST"]),
+            Route("/account/tokens", page(sure(self.tokens)), methods=_BOTH),
+            Route("/account/tokens/{id}/revoke", page(self.revoke_token), methods=["POST"]),
             Route("/account/link-manager", page(sure(self.link_manager)), methods=_BOTH),
             Route("/account/browsers/{id}/sign-out", page(self.sign_out), methods=["POST"]),
             Route("/account/browsers/sign-out-others", page(self.sign_out_others), methods=["POST"]),
@@ -190,6 +197,29 @@ class AccountPages:
             raise InputError("this is no certificate of yours")
         await visit.write(revoke_certificate, visit.name(), visit.now)
         return visit.to("/account", "certificate-revoked")
+
+    async def tokens(self, visit: Visit) -> Response:
+        """Make API tokens; the secret of one is shown this once."""
+        made, error = None, None
+        if visit.is_post:
+            try:
+                days = visit.form.number("days", "the number of days")
+                fields = {"name": visit.form.text("name"), "scopes": ["read", *visit.form.all("scope")], "days": days}
+                made = await visit.write(token_acts.make_token, convert(fields, NewToken), visit.now)
+            except GatelinkError as failed:
+                error = failed
+        own = await visit.read(token_acts.list_tokens, Paging(limit=200), visit.now, visit.by.user_id)
+        if error is not None:
+            return visit.again("account_tokens.html", error, tokens=own, made=None)
+        return visit.show("account_tokens.html", tokens=own, made=made)
+
+    async def revoke_token(self, visit: Visit) -> Response:
+        """Let a token be of no use any more."""
+        own = await visit.read(token_acts.list_tokens, Paging(limit=500), visit.now, visit.by.user_id)
+        if visit.name() not in {token.id for token in own.items}:
+            raise NotFound("there is no such token of yours")
+        await visit.write(token_acts.revoke_token, visit.name(), visit.now)
+        return visit.to("/account/tokens", "saved")
 
     async def link_manager(self, visit: Visit) -> Response:
         """Make an invitation for a LinkManager of one's own."""
