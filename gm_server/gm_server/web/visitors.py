@@ -52,6 +52,8 @@ class Rail(msgspec.Struct, frozen=True):
 
     sees_people: bool
     """He has a role somewhere."""
+    changes: bool
+    """He administers something: for what is offered."""
     waiting: int
     requests: int
     alarms: int
@@ -111,7 +113,8 @@ def enter(session: Session, secret: bytes, address: str, now: float) -> Entered 
         return None
     waiting = waiting_for(session, visitor.actor)
     sees_people = visitor.actor.seen_domains != ()
-    return Entered(visitor, Rail(sees_people, waiting.appliances, waiting.requests, waiting.alarms))
+    changes = any(role.name == "administrator" for role in visitor.actor.roles)
+    return Entered(visitor, Rail(sees_people, changes, waiting.appliances, waiting.requests, waiting.alarms))
 
 
 def as_visitor(
