@@ -68,6 +68,7 @@ def test_person_connects_and_sees_what_to_type_and_how_much_flows(desk: PageBenc
     _connect(page, "press", "looking at the press")
     expect(page.locator("#machine")).to_contain_text("plc.press.hall-3.acme.gatelink")
     expect(page.locator("#machine .copy").first).to_have_text("192.168.50.10")
+    expect(page.locator("#machine tbody tr").first).to_contain_text("answers")
     connect = desk.run(desk.gm.heard(Connect))
     assert connect.reason == "looking at the press"
     adapter: FakeAdapter = desk.office.network.adapters["gl0"]

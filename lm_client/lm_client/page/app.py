@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
@@ -18,13 +19,16 @@ from gatelink.claims import parse_claim
 from gatelink.exceptions import GatelinkError, InputError
 from lm_client.core.local import (
     Access,
+    ApplianceView,
     AskForAccess,
     ConnectedTo,
     ConnectTo,
+    DeviceView,
     Disconnected,
     DisconnectFrom,
     Done,
     Logout,
+    Status,
 )
 from lm_client.favourites import Favourites
 from lm_client.home import Home, be_user
@@ -98,8 +102,15 @@ class Pages:
         favourites = [found for each in self._favourites.ids if (found := tree.by_id.get(each))]
         if chosen is None and len(tree.appliances) == 1:
             chosen = tree.appliances[0]
-        values = {"query": query, "rows": rows, "chosen": chosen, "favourites": favourites, "at": "machines"}
-        return self._page("machines.html", **values)
+        return self._page(
+            "machines.html",
+            query=query,
+            rows=rows,
+            chosen=chosen,
+            devices=_devices(chosen, self._desk.status) if chosen else (),
+            favourites=favourites,
+            at="machines",
+        )
 
     async def _log(self, _request: Request) -> Response:
         await self._desk.refresh(at_once=False)
@@ -260,6 +271,22 @@ class Pages:
         await self._desk.ask(Logout(), Done)
         await self._desk.refresh()
         return "/"
+
+
+def _devices(appliance: ApplianceView, status: Status) -> tuple[DeviceView, ...]:
+    """Return a session's devices with the last checks of the tree, or, without a session, the tree's."""
+    checks = {device.device_id: device for device in appliance.devices}
+    for session in status.sessions:
+        if session.appliance_id == appliance.appliance_id and session.state == "up":
+            return tuple(
+                msgspec.structs.replace(
+                    device, reachable=seen.reachable, check_text=seen.check_text, checked_at=seen.checked_at
+                )
+                if (seen := checks.get(device.device_id))
+                else device
+                for device in session.devices
+            )
+    return appliance.devices
 
 
 def _here(form: Form) -> str:
