@@ -335,6 +335,9 @@ PORTAL: Final = (
     _page("GET", "/requests/add", "own"),
     _page("POST", "/requests/add", "ask", form={"appliance": "$press1", "reason": "to see"}),
     _page("GET", "/requests/{id}", "grant", "request"),
+    # By the link in an approver's letter alone.
+    _page("GET", "/requests/{id}/decide", "door", "request"),
+    _page("POST", "/requests/{id}/decide", "door", "request"),
     _page("POST", "/requests/{id}/approve", "decide", "request"),
     _page("POST", "/requests/{id}/deny", "decide", "request"),
     _page("POST", "/requests/{id}/withdraw", "asker", "request"),

@@ -305,6 +305,8 @@ class Walker:
         for name, answer in by_answer.items():
             if answer == "yes":
                 await self._ask(row, name, answer, {})
+        if row.kind in ("open", "door") and self._deeds() != before:
+            self.mistakes.append(f"{row.method} {row.address}: something was done for whoever came")
 
     async def _ask(self, row: Row, name: str, answer: str, made: dict[str, str]) -> None:
         address = re.sub(r"{(\w+)(:\w+)?}", lambda match: self._thing(row.names[match[1]], made), row.address)
