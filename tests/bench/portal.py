@@ -58,11 +58,12 @@ def _furnish(session: Session, now: float) -> dict[str, str]:
         for n in range(APPLIANCES)
     ]  # fmt: skip
     session.execute(insert(Appliance), appliances)
+    places = [(appliance["id"], name) for appliance in appliances for name in ("plc", "hmi")]
     devices = [
-        {"id": new_id("dev"), "appliance_id": appliance["id"], "name": name, "address": address, "virtual_number": None,
+        {"id": new_id("dev"), "appliance_id": appliance_id, "name": name,
+         "address": "192.168.1.10" if name == "plc" else "192.168.1.11", "virtual_number": number,
          "reachable": name == "plc", "checked_at": now, "check_kind": "ping", "check_port": 0}
-        for appliance in appliances
-        for name, address in (("plc", "192.168.1.10"), ("hmi", "192.168.1.11"))
+        for number, (appliance_id, name) in enumerate(places, 1)
     ]  # fmt: skip
     session.execute(insert(Device), devices)
     session.execute(insert(Service), [
