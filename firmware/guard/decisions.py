@@ -15,7 +15,7 @@ boot. The memory is a plain dictionary, so that it can be written down and compa
 FRESH_S = 60
 """A heartbeat older than this is a hung daemon."""
 START_S = 240
-"""From boot (or from a daemon's end) until the first heartbeat; a slow card and a cold cache."""
+"""From a daemon's start until the first heartbeat; a slow card and a cold cache."""
 CRASHES = 5
 """Daemon starts within WINDOW_S that mean: it cannot run."""
 WINDOW_S = 600
@@ -38,6 +38,7 @@ def begin(trial: bool, reached_before: bool, trial_s: int = TRIAL_S) -> dict:  #
         "up_since": -1,
         "starts": 0,
         "start_times": [],
+        "last_start": 0,
         "reached": False,
     }
 
@@ -53,6 +54,7 @@ def observe(memory: dict, now_s: int, seen: dict) -> tuple[dict, list[str]]:  # 
     for _ in range(seen["starts"] - memory["starts"]):
         memory["start_times"].append(now_s)
         memory["up_since"] = -1
+        memory["last_start"] = now_s
     memory["starts"] = seen["starts"]
     if seen["beat"] and seen["beat"] != memory["beat"]:
         memory["beat"] = seen["beat"]
@@ -86,12 +88,11 @@ def _failure(memory: dict, now_s: int) -> str:  # type: ignore[type-arg]
     if len(memory["start_times"]) > CRASHES:
         return "crashes"
     if memory["beat_at"] < 0:
-        return "silent" if now_s > START_S else ""
+        return "silent" if now_s - memory["last_start"] > START_S else ""
     if now_s - memory["beat_at"] > FRESH_S:
-        begun = memory["start_times"][-1] if memory["start_times"] else 0
         if memory["up_since"] >= 0:
             return "hung"
-        return "silent" if now_s - begun > START_S else ""
+        return "silent" if now_s - memory["last_start"] > START_S else ""
     if memory["trial"] and now_s > memory["trial_s"]:
         return "not-reached" if memory["reached_before"] and not memory["reached"] else "not-good"
     return ""

@@ -27,6 +27,10 @@ def once(_now_s: int) -> int:
     return 1
 
 
+def late(now_s: int) -> int:
+    return 1 if now_s > 170 else 0
+
+
 def every_ten(now_s: int) -> int:
     return 1 + now_s // 10
 
@@ -41,6 +45,7 @@ def stories() -> None:
     play("trial-crashes", True, True, [(2000, False, False, False, every_ten)])
     play("crashes", False, True, [(400, False, False, False, every_ten), (2000, True, True, True, lambda _: 40)])
     play("silent", False, True, [(2000, False, False, False, once)])
+    play("slow-start", False, True, [(300, False, False, False, late), (400, True, True, True, late)])
     play("hung", False, True, [(100, True, True, True, once), (2000, False, True, True, once)])
     play("short-trial", True, True, [(2000, True, False, True, once)], 120)
 

@@ -22,6 +22,7 @@ trial-never-reached-before 80:good
 trial-crashes 50:reboot:crashes
 crashes 50:rescue 460:good 940:end-rescue
 silent 241:rescue
+slow-start 360:good
 hung 60:good 156:reboot:hung
 short-trial 121:reboot:not-reached
 """
