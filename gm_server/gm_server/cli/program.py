@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "administrators": "server",
     "invitations": "invitations",
     "grants": "grants",
+    "requests": "requests",
     "sessions": "sessions",
     "certificates": "certificates",
     "tokens": "tokens",
