@@ -43,6 +43,8 @@ from .showing import Shelf
 _LOG_LINES: Final = 300
 _LOG_BYTES: Final = 128 * 1024
 _BEAT_S: Final = 15.0
+MIN_HOURS: Final = 0.25
+MAX_HOURS: Final = 31 * 24.0
 Do = Callable[[Form], Awaitable[str]]
 
 
@@ -226,12 +228,15 @@ class Pages:
         return _here(form)
 
     async def _ask_for_access(self, form: Form) -> str:
-        hours = float(form.text("hours") or 4)
+        try:
+            hours = float(form.text("hours") or 4)
+        except ValueError:
+            raise InputError("for how long: expected a number of hours") from None
         wanted = AskForAccess(
             target=form.text("appliance"),
             reason=form.text("reason"),
             device_ids=form.every("device"),
-            duration_s=min(max(hours, 0.25), 24 * 31) * 3600,
+            duration_s=(hours if MIN_HOURS <= hours <= MAX_HOURS else MIN_HOURS) * 3600,
         )
         answer = await self._desk.ask(wanted, Access)
         self._desk.tell(f"Asked for access to {answer.access.name}. This page says when somebody has decided.")

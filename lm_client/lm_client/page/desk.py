@@ -129,7 +129,7 @@ class Desk:
 
     async def log_in(self, password: str) -> None:
         """Start the agent. Raises GatelinkError; a challenge is kept for the next page."""
-        self.give_up()
+        await asyncio.to_thread(self.give_up)
         self._starting = Starting(self.home)
         self._take(await asyncio.to_thread(self._starting.begin, password))
         await self.refresh()
