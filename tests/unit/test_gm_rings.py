@@ -41,7 +41,7 @@ RECORDS = (
     "enrolment.claims",
     "enrolment.redeem",
 )
-SERVICES = ("service", "frontdoor", "local", "relay", "web", "enrolment.door")
+SERVICES = ("api", "service", "frontdoor", "local", "relay", "web", "enrolment.door")
 
 
 def _modules(*names: str) -> list[Path]:
