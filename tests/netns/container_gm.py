@@ -20,9 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "docker.io/library/python:3.11-slim-bookworm"
 IMAGE: Final = "localhost/gatelink-gm:latest"
 _NEEDED: Final = ("podman", "buildah", "runc", "mmdebstrap")
-_PACKAGES: Final = (
-    "python3,python3-venv,python3-pip-whl,python3-setuptools-whl,libpython3.11-stdlib,base-files,bash,dash"
-)
+_PACKAGES: Final = "python3,python3-venv,python3-pip-whl,python3-setuptools-whl,libpython3.11-stdlib,base-files"
 # Debian's podman finds neither systemd nor a bus in CI, and crun refuses its cgroups.
 _CONFIG: Final = """\
 [engine]
@@ -68,7 +66,14 @@ class Podman:
                 base.parent.mkdir(parents=True, exist_ok=True)
                 partial = base.with_suffix(".partial.tar")
                 # Unpacked, not set up: a third of the time, and all that Python needs.
-                command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={_PACKAGES}", "bookworm", partial]
+                command = [
+                    "mmdebstrap",
+                    "--quiet",
+                    "--variant=extract",
+                    f"--include={_PACKAGES}",
+                    "bookworm",
+                    str(partial),
+                ]
                 subprocess.run(command, check=True, timeout=400)
                 partial.rename(base)
             self.run("import", base, BASE)
@@ -103,7 +108,7 @@ class ContainerGm(GateManager):
         self.data.mkdir(parents=True)
         self._podman.run("run", "--rm", *self._options(), IMAGE, "init", "--name", "acme", *wanted)
 
-    def start(self, env: dict[str, str] | None = None) -> Process:  # type: ignore[override]
+    def start(self, env: dict[str, str] | None = None) -> Process:
         """Serve, and wait until it does."""
         del env
         self._podman.run("run", "--detach", "--name", self.name, *self._options(), IMAGE)
