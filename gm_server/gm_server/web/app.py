@@ -8,10 +8,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from gm_server.exceptions import NotFound
+
 from .assets import PREFIX
 from .headers import Hardened
 from .pages import routes
-from .visits import About, Portal
+from .visits import About, Portal, Visit
 
 __all__ = ["About", "Portal", "make_app"]
 
@@ -30,4 +32,11 @@ def make_app(portal: Portal, *more: BaseRoute) -> ASGIApp:
         Route("/healthz", health, methods=["GET"]),
         Route(f"{PREFIX}{{name:path}}", portal.assets.serve, methods=["GET"]),
     ]
-    return Hardened(Starlette(routes=[*more, *own, *routes(portal)]))
+
+    async def missing(request: Request, _error: Exception) -> Response:
+        entered = await portal.enter(request)
+        if entered is None:
+            return PlainTextResponse("not found\n", 404)
+        return Visit(portal, request, entered).failed(NotFound("there is no such page"))
+
+    return Hardened(Starlette(routes=[*more, *own, *routes(portal)], exception_handlers={404: missing}))
