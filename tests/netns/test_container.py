@@ -69,7 +69,7 @@ def test_sitemanager_and_linkmanager_work_with_a_gatemanager_in_a_container(
     inside = json.loads(podman.run("exec", gm.name, "python3", "-c", _LOOK_AROUND).stdout)
     assert inside == {"wrote": "EROFS", "rights": "0" * 16, "tools": [], "user": 10001}
     image = json.loads(podman.run("inspect", IMAGE).stdout)[0]
-    assert image["HealthCheck"]["Test"] == ["CMD", "gm", "health"]
+    assert image["Healthcheck"]["Test"] == ["CMD", "gm", "health"]
 
     # Told to stop, it ends the session, says so to everybody, and is gone long before it would be killed.
     assert gm.stop() < 15
