@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -67,7 +68,10 @@ def source_of(service: str) -> str:
 def preset(name: str) -> tuple[Service, ...]:
     """Return the services of one preset; raises NotFound that lists all."""
     if name not in presets():
-        raise NotFound(f"there is no preset {name}; known are {', '.join(presets())}; or say --tcp, --udp or --icmp")
+        near = get_close_matches(name, presets(), n=3)
+        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+        text = f"there is no preset {name[:60]}{meant}; `gm services presets` lists them; or say --tcp, --udp or --icmp"
+        raise NotFound(text)
     return presets()[name]
 
 
