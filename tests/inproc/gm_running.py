@@ -197,8 +197,10 @@ class Party:
                     return message
 
     async def hear_kind(self, kind: type[M]) -> M:
-        """Return the next message, which must be of this kind."""
+        """Return the next message, which must be of this kind; that the tree changed may be told at any moment."""
         message = await self.hear()
+        while isinstance(message, messages.TreeChanged) and kind is not messages.TreeChanged:
+            message = await self.hear()
         assert isinstance(message, kind), message
         return message
 
