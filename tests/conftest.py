@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,8 @@ TESTS = Path(__file__).parent
 LAYERS = ("unit", "property", "vectors", "inproc", "netns", "browser", "repo")
 IN_CI = os.environ.get("CI") == "true"
 
+# Ctrl-C reaches what tests start also where a shell in the background had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # How fast examples are made says something of the machine and nothing of the code.
 settings.register_profile("gatelink", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gatelink")

@@ -46,6 +46,7 @@ def test_every_line_is_made_anew_when_the_pc_slept(tmp_path: Path, monkeypatch: 
             await gm.until(lambda: len(gm.logins) == 2, "the next login")
             await gm.far_end(2)
             await office.until(lambda: "slept for 600 s" in office.log, "the note")
+            await office.until(lambda: office.log.count("up on gl0") == 2, "the session on the new line")
             (session,) = (await office.ask(GetStatus(), Status)).sessions
             assert session.reconnects == 1
             assert len(gm.logins) == 2

@@ -407,7 +407,7 @@ def tell_wrongly(place: Place, main: str, inputs: list[tuple[str, ...]], env: di
 
 def files_of(directory: Path) -> dict[str, str]:
     """What is kept in a directory, without what changes by itself."""
-    live = (".log", ".sock", "-shm", "-wal", ".lock")
+    live = (".log", ".sock", "-shm", "-wal", ".lock", "heartbeat")
     return {
         str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(directory.rglob("*"))
