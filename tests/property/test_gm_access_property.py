@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,14 +19,14 @@ _MOMENTS = st.none() | st.integers(0, 20).map(float)
 _SERVICES = st.none() | st.frozensets(st.sampled_from(_NAMES))
 
 
-def _grant(target: dict[str, str], services: frozenset[str] | None, start: float | None, end: float | None) -> Grant:
-    return Grant(**target, services=services, valid_from=start, valid_until=end)
+def _grant(target: Grant, services: frozenset[str] | None, start: float | None, end: float | None) -> Grant:
+    return msgspec.structs.replace(target, services=services, valid_from=start, valid_until=end)
 
 
 _TARGETS = st.one_of(
-    st.sampled_from(_PATHS).map(lambda path: {"domain": path}),
-    st.sampled_from(("sm-1", "sm-2")).map(lambda appliance: {"appliance_id": appliance}),
-    st.sampled_from(("dev-0", "dev-1", "dev-9")).map(lambda device: {"device_id": device}),
+    st.sampled_from(_PATHS).map(lambda path: Grant(domain=path)),
+    st.sampled_from(("sm-1", "sm-2")).map(lambda appliance: Grant(appliance_id=appliance)),
+    st.sampled_from(("dev-0", "dev-1", "dev-9")).map(lambda device: Grant(device_id=device)),
 )
 _GRANTS = st.lists(st.builds(_grant, _TARGETS, _SERVICES, _MOMENTS, _MOMENTS), max_size=6)
 _DEVICES = st.lists(st.lists(st.sampled_from(_NAMES), unique=True), max_size=3).map(

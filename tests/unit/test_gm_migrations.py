@@ -99,8 +99,8 @@ def _killed_at(path: Path, statement: int) -> bool:
         left = statement
         prepare = engine._prepare
 
-        def counting(connection: sqlite3.Connection, record: Any) -> None:
-            prepare(connection, record)
+        def counting(connection: sqlite3.Connection, _record: Any) -> None:
+            prepare(connection, _record)
 
             def count(_statement: str) -> None:
                 nonlocal left
