@@ -13,6 +13,7 @@ from gatelink.exceptions import GatelinkError
 from gatelink.identity import load_certificate
 from gm_server.service.authority_names import name_authority
 from inproc.gm_running import running_gm
+from inproc.parties import party_identity
 
 
 @pytest.mark.parametrize("version", ["-tls1_3", "-tls1_2"])
@@ -34,3 +35,5 @@ def test_portal_names_its_user_authority_and_no_other(tmp_path: Path, version: s
 def test_nonsense_is_refused_as_an_authority() -> None:
     with pytest.raises(GatelinkError, match="cannot be read"):
         name_authority(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), b"no certificate")
+    # Nothing of it is left in OpenSSL's queue, which the next reading of a certificate would stumble over.
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=party_identity().certificate)

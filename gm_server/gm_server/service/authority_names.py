@@ -41,6 +41,8 @@ def _add(library: ctypes.CDLL, context: ssl.SSLContext, certificate: bytes) -> i
     inner = pointer.from_address(id(context) + object.__basicsize__)
     parsed = library.d2i_X509(None, ctypes.byref(ctypes.c_char_p(certificate)), len(certificate))
     if not parsed:
+        # What stays in this thread's queue of errors would be taken for a fault of the next call of ``ssl``.
+        library.ERR_clear_error()
         raise GatelinkError("the user authority's certificate cannot be read")
     try:
         if library.SSL_CTX_add_client_CA(inner, parsed) != 1:
