@@ -149,8 +149,8 @@ def test_every_preset_can_be_used() -> None:
     for name, found in presets().items():
         assert check_name(name, "a service") == name
         assert found
-    with pytest.raises(NotFound, match="modbus"):
-        preset("unknown")
+    with pytest.raises(NotFound, match=r"no preset modbuss \(did you mean modbus.*`gm services presets` lists them"):
+        preset("modbuss")
 
 
 def test_ports_are_read_as_people_write_them() -> None:
