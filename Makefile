@@ -2,7 +2,8 @@
 #
 # Every target does its own set-up (tools/setup): the Debian packages that are missing and the virtual environment.
 
-PYTHON := env PYTHONPATH=tests .venv/bin/python
+# -P: this folder is not searched, where `gm_server` is a folder and not the package.
+PYTHON := env PYTHONPATH=tests .venv/bin/python -P
 # An ordinary user has the lab in a user namespace of his own; where that is not allowed the reason is said here, and
 # tests that need it are skipped (in CI: fail).
 WITH_RIGHTS = $$(./lab rights -- true && echo ./lab rights --)

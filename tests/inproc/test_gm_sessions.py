@@ -330,6 +330,23 @@ def test_addresses_are_kept_when_a_session_is_resumed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_addresses_are_kept_when_the_answer_to_a_resumption_was_lost(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
+            gm.grant()
+            first = await open_session(user, appliance)
+            await user.ask_for(appliance, resume_session_id=first.session_id)
+            lost = await user.hear_kind(messages.Connected)
+            await user.ask_for(appliance, resume_session_id=first.session_id)
+            connected = await user.hear_kind(messages.Connected)
+            assert connected.session_id != lost.session_id
+            assert connected.tunnel == first.connected.tunnel
+            assert gm.server.sessions.live.get(lost.session_id) is None
+            first.close()
+
+    asyncio.run(scenario())
+
+
 def test_session_cannot_be_resumed_when_an_administrator_ended_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, appliance, user):

@@ -52,3 +52,21 @@ def test_every_line_is_made_anew_when_the_pc_slept(tmp_path: Path, monkeypatch: 
             assert len(gm.logins) == 2
 
     asyncio.run(run())
+
+
+def test_every_line_is_given_up_when_the_program_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_watch, "LOOK_S", 0.02)
+    monkeypatch.setattr(network_watch, "STOOD_STILL_S", 0.1)
+
+    async def run() -> None:
+        given_up: asyncio.Queue[str] = asyncio.Queue()
+        watch = NetworkWatch(lambda: [("127.0.0.1", given_up.put_nowait)], lambda _text: None, lambda: 0.0)
+        watch.start()
+        begin = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() - begin < 0.2:
+            pass
+        async with asyncio.timeout(5):
+            assert "stood still" in await given_up.get()
+        watch.close()
+
+    asyncio.run(run())

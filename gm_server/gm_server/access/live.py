@@ -37,6 +37,8 @@ class Session(msgspec.Struct, kw_only=True):
     address: str
     """From where the user came."""
     opened_at: float
+    resumes: str | None = None
+    """The session whose place it takes."""
     mode: Mode = "routed"
     state: Literal["opening", "joined"] = "opening"
     bytes_from_user: int = 0

@@ -203,6 +203,10 @@ class Sessions:
         kept_pc = await self._store.read(work, resumed, user.user_id, request.appliance_id, now)
         if kept_pc is not None:
             self.end(resumed, "resumed", "the session goes on over a new connection")
+            for other in self.live.of_user(user.user_id):
+                # It was asked for before, over a connection that died with our answer in it.
+                if other.resumes == resumed and other.state == "opening":
+                    self.end(other.session_id, "resumed", "the same session was asked for again")
         return kept_pc
 
     def _new(
@@ -231,6 +235,7 @@ class Sessions:
             reason=printable(request.reason),
             address=user.address,
             opened_at=now,
+            resumes=request.resume_session_id,
             mode=request.mode,
         )
         self.live.add(session)

@@ -1,7 +1,8 @@
 """Notices what makes open lines worthless before their keepalives do: another address of the PC, or a PC that slept.
 
 The kernel tells of addresses and links that change (rtnetlink); a line whose own address is gone is given up at once.
-That the PC slept is seen by the clock that goes on meanwhile: every line is given up then, the far ends have done so.
+That the PC slept is seen by the clock that goes on meanwhile, that this program stood still (a virtual machine that was
+paused) by a look that comes late: every line is given up then, the far ends have done so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ LOOK_S: Final = 5.0
 """Between two looks whether the PC slept."""
 SLEPT_S: Final = 3.0
 """Shorter pauses are no sleep, and harm nothing."""
+STOOD_STILL_S: Final = 10.0
+"""A look may come a little late on a busy PC."""
 _SETTLE_S: Final = 0.2
 """An address that is replaced is gone for a moment."""
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
@@ -34,6 +37,7 @@ class NetworkWatch:
         self._note = note
         self._asleep_s = asleep_s or _asleep_s
         self._seen_s = self._asleep_s()
+        self._due_s = 0.0
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
@@ -47,7 +51,7 @@ class NetworkWatch:
                 netlink.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
                 loop.add_reader(netlink.fileno(), self._on_news)
                 self._socket = netlink
-        self._timer = loop.call_later(LOOK_S, self._look)
+        self._plan()
 
     def close(self) -> None:
         """Stop. Idempotent."""
@@ -78,11 +82,22 @@ class NetworkWatch:
     def _look(self) -> None:
         now_s = self._asleep_s()
         slept_s, self._seen_s = now_s - self._seen_s, now_s
+        late_s = asyncio.get_running_loop().time() - self._due_s
         if slept_s > SLEPT_S:
-            self._note(f"this PC slept for {slept_s:.0f} s: connections are made anew")
-            for _, give_up in list(self._lines()):
-                give_up("this PC slept")
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+            self._give_up_all(f"this PC slept for {slept_s:.0f} s")
+        elif late_s > STOOD_STILL_S:
+            self._give_up_all(f"this program stood still for {late_s:.0f} s")
+        self._plan()
+
+    def _plan(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due_s = loop.time() + LOOK_S
+        self._timer = loop.call_at(self._due_s, self._look)
+
+    def _give_up_all(self, reason: str) -> None:
+        self._note(f"{reason}: connections are made anew")
+        for _, give_up in list(self._lines()):
+            give_up(reason)
 
 
 def has_address(address: str) -> bool:
