@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -66,3 +67,18 @@ def test_make_help_names_the_commands_of_the_readme() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "lab", "test", "bench"):
         assert f"make {target}" in listed
+
+
+def test_benchmarks_start() -> None:
+    # As `make bench` starts them, in this folder, where folders have the names of packages.
+    python = re.search(r"^PYTHON := env PYTHONPATH=tests (.+)$", text_of(ROOT / "Makefile"), re.MULTILINE)
+    assert python is not None
+    shown = subprocess.run(
+        [*python[1].split(), "-m", "bench", "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "tests"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--rounds" in shown.stdout
