@@ -33,6 +33,10 @@ lint: setup ## Style, types and architecture only
 	@.venv/bin/mypy --no-error-summary $(PACKAGES) tests
 	@PYTHONPATH=gatelink:gm_server:firmware:lm_client .venv/bin/lint-imports >build/lint-imports.txt || { cat build/lint-imports.txt; exit 1; }
 
+.PHONY: portal-files
+portal-files: ## What the portal's pages load, from npm: before `pip install ./gm_server`
+	@tools/portal-files
+
 .PHONY: container
 container: setup ## The GateManager's container, localhost/gatelink-gm (gm_server/Containerfile)
 	@tools/container $(BASE)

@@ -79,6 +79,8 @@ class Server:
         self.config = directory.config()
         self.addresses: tuple[tuple[str, int], ...] = ()
         """Where it listens, once started."""
+        self.missing_files: tuple[str, ...] = ()
+        """What its pages load and this installation lacks, once started."""
         self._lock = -1
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -129,6 +131,7 @@ class Server:
         self.live = Live(self.store, self.peers, self.sessions, scans, self.texts, clock, self.reload)
         letters = partial(self._letters, seals)
         portal = Portal(self.store, self.live, self._about, self._sender, letters, self._identity, clock)
+        self.missing_files = portal.assets.missing
         entrance = Entrance(portal, self.logins, config.addresses)
         self._arrivals = Arrivals(entrance, self._passwords, seals, lambda: self._letters(seals).address)
         own = AccountPages(entrance, self._passwords, self._authorities.users, seals)

@@ -68,6 +68,9 @@ async def _serve(directory: DataDirectory) -> None:
         loop.add_signal_handler(signal.SIGHUP, _reload, server)
         where = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in server.addresses)
         _log.info("appliance certificate: serial %s", server.door.contexts.identity.serial)
+        if missing := server.missing_files:
+            text = "pages are not live, this installation lacks %s: `make portal-files`, then install it again"
+            _log.warning(text, ", ".join(missing))
         print(f"gm: serving on {where}", file=sys.stderr, flush=True)
         await server.run(stop)
         _log.info("stopping")

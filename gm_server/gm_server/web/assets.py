@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 PREFIX: Final = "/static/"
+FETCHED: Final = ("vendor/htmx.js", "vendor/idiomorph.js")
+"""What ``make portal-files`` fetches from npm, in the order in which pages load it. Without it pages work, not live."""
 _YEAR_S: Final = 365 * 24 * 3600
 _HASH_CHARACTERS: Final = 16
 _WORTH_PACKING_BYTES: Final = 1024
@@ -34,11 +36,18 @@ class Assets:
         self._read(directory or files("gm_server.web").joinpath("static"), "")
 
     def url(self, name: str) -> str:
-        """Return the address of a file, like ``gatelink.css``. KeyError: it is missing; ``tools/setup`` fetches it."""
+        """Return the address of a file of ours, like ``gatelink.css``."""
         return self._by_name[name]
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._by_name
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What of ``FETCHED`` this installation lacks."""
+        return tuple(name for name in FETCHED if name not in self._by_name)
+
+    @property
+    def fetched_urls(self) -> tuple[str, ...]:
+        """Return the addresses of ``FETCHED``; none unless all are there: they are of no use alone."""
+        return () if self.missing else tuple(self._by_name[name] for name in FETCHED)
 
     async def serve(self, request: Request) -> Response:
         """Answer a request below ``PREFIX``."""

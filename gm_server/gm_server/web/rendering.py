@@ -50,6 +50,7 @@ def make_environment(assets: Assets, texts: Texts) -> Environment:
         "ngettext": texts.ngettext,
         "language": texts.language,
         "asset": assets.url,
+        "fetched_scripts": assets.fetched_urls,
         "told": told_in(texts),
     }
     environment.filters |= {
