@@ -1,4 +1,7 @@
-"""The pump with real TLS over loopback and a fake TAP: what it carries, how it ends, what a hostile far end can do."""
+"""The pumps with real TLS over loopback and a fake TAP: what they carry, how they end, what a hostile far end can do.
+
+Every test runs with the pump of Linux and with the portable one, two pumps also with one of each.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import resource
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gatelink.tunnel.fake import FakeTap
+from gatelink.exceptions import TapError
+from gatelink.tunnel.fake import FakeTap, TapFrames
 from gatelink.tunnel.framing import (
     CONTROL_BIT,
     LENGTH,
@@ -28,7 +33,9 @@ from gatelink.tunnel.framing import (
     decode_control,
     encode_control,
 )
+from gatelink.tunnel.near_end import NearEnd
 from gatelink.tunnel.offload import ALL, Offload
+from gatelink.tunnel.portable_pump import ROW_FRAMES, FrameRow, PortablePump
 from gatelink.tunnel.pump import EndReason, Pump, PumpEnd, PumpHooks, PumpSettings
 
 _DEADLINE_S = 10.0
@@ -47,7 +54,7 @@ class _Clock:
 class _Running:
     """A pump in its thread."""
 
-    def __init__(self, pump: Pump) -> None:
+    def __init__(self, pump: NearEnd) -> None:
         self.pump = pump
         self._ends: list[PumpEnd] = []
         self._thread = threading.Thread(target=lambda: self._ends.append(pump.run()))
@@ -121,6 +128,37 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TlsPair = Callable[[], tuple[ssl.SSLSocket, ssl.SSLSocket]]
+MakePump = Callable[..., NearEnd]
+
+
+def _portable(
+    tap: FakeTap,
+    tls: ssl.SSLSocket,
+    settings: PumpSettings | None = None,
+    hooks: PumpHooks | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> NearEnd:
+    frames = TapFrames(tap)
+    _made.append(frames)
+    return PortablePump(frames, tls, settings, hooks, clock=clock)
+
+
+_made: list[TapFrames] = []
+_KINDS: list[MakePump] = [Pump, _portable]
+
+
+@pytest.fixture(autouse=True)
+def _closed_frames() -> Iterator[None]:
+    yield
+    while _made:
+        _made.pop().close()
+
+
+@pytest.fixture(params=_KINDS, ids=["linux", "portable"])
+def make_pump(request: pytest.FixtureRequest) -> MakePump:
+    """One kind of pump and the other."""
+    found: MakePump = request.param
+    return found
 
 
 @pytest.fixture
@@ -170,10 +208,10 @@ def clock() -> _Clock:
 
 
 @pytest.fixture
-def alone(tls_pair: TlsPair, tap: FakeTap, clock: _Clock) -> Iterator[tuple[_Running, _FarEnd]]:
+def alone(tls_pair: TlsPair, tap: FakeTap, clock: _Clock, make_pump: MakePump) -> Iterator[tuple[_Running, _FarEnd]]:
     """One pump whose far end is the test."""
     near, far = tls_pair()
-    running = _Running(Pump(tap, near, clock=clock))
+    running = _Running(make_pump(tap, near, clock=clock))
     yield running, _FarEnd(far)
     running.close()
 
@@ -188,14 +226,22 @@ def greeted(alone: tuple[_Running, _FarEnd]) -> tuple[_Running, _FarEnd]:
     return alone
 
 
-@pytest.fixture
-def both(tls_pair: TlsPair, tap: FakeTap, far_tap: FakeTap) -> Iterator[tuple[_Running, _Running]]:
+@pytest.fixture(
+    params=[(Pump, Pump), (_portable, Pump), (_portable, _portable)],
+    ids=["linux", "portable-linux", "portable"],
+)
+def both(
+    tls_pair: TlsPair, tap: FakeTap, far_tap: FakeTap, request: pytest.FixtureRequest
+) -> Iterator[tuple[_Running, _Running]]:
     """Two pumps with each other."""
     near, far = tls_pair()
     up = [threading.Event(), threading.Event()]
     runnings = [
-        _Running(Pump(its_tap, tls, hooks=PumpHooks(on_up=lambda _hello, event=event: event.set())))  # type: ignore[misc]
-        for its_tap, tls, event in ((tap, near, up[0]), (far_tap, far, up[1]))
+        _Running(make(its_tap, tls, hooks=PumpHooks(on_up=lambda _hello, event=event: event.set())))  # type: ignore[misc]
+        for make, its_tap, tls, event in (
+            (request.param[0], tap, near, up[0]),
+            (request.param[1], far_tap, far, up[1]),
+        )
     ]
     assert all(event.wait(_DEADLINE_S) for event in up)
     yield runnings[0], runnings[1]
@@ -422,9 +468,11 @@ def test_offload_in_force_is_what_both_can_when_hello_was_said(tls_pair: TlsPair
         tap.close()
 
 
-def test_pump_ends_at_once_when_it_was_stopped_before_it_ran(tls_pair: TlsPair, tap: FakeTap) -> None:
+def test_pump_ends_at_once_when_it_was_stopped_before_it_ran(
+    tls_pair: TlsPair, tap: FakeTap, make_pump: MakePump
+) -> None:
     near, _far = tls_pair()
-    pump = Pump(tap, near)
+    pump = make_pump(tap, near)
     pump.stop("changed our mind")
     assert pump.run().reason is EndReason.STOPPED
     pump.stop("again")
@@ -437,3 +485,110 @@ def test_tap_stays_open_when_the_tunnel_has_ended(both: tuple[_Running, _Running
     tap.host.send(b"x" * 60)
     read, _write = tap.ports(Offload.NONE)
     assert read(memoryview(bytearray(100))) == 60
+
+
+def test_portable_pump_offers_nothing_when_its_tap_could(tls_pair: TlsPair) -> None:
+    near, far_tls = tls_pair()
+    tap = FakeTap(offload=ALL)
+    running = _Running(_portable(tap, near))
+    far = _FarEnd(far_tls)
+    try:
+        assert far.receive() == Hello(offload=0)
+        far.send(Hello(offload=int(ALL)))
+        far.receive_until(Ping)
+        assert tap.in_force == Offload.NONE
+    finally:
+        running.close()
+        tap.close()
+
+
+def test_both_pumps_say_the_same_bytes_when_the_same_happens(tls_pair: TlsPair, clock: _Clock) -> None:
+    said = []
+    for make in _KINDS:
+        near, far_tls = tls_pair()
+        tap = FakeTap()
+        running = _Running(make(tap, near, clock=clock))
+        far = _FarEnd(far_tls)
+        words: list[Control | bytes] = [far.receive()]
+        far.send(Hello())
+        words.append(far.receive())
+        tap.host.send(b"x" * 60)
+        words.append(far.receive())
+        far.send(Ping(b"abcdefgh"))
+        words.append(far.receive())
+        running.pump.stop("enough")
+        words.append(far.receive())
+        assert running.end().reason is EndReason.STOPPED
+        assert far_tls.recv(1) == b""
+        tap.close()
+        said.append(words)
+    assert said[0] == said[1]
+    assert said[1] == [Hello(), Ping(bytes(7) + b"\1"), b"x" * 60, Pong(b"abcdefgh"), End("enough")]
+
+
+def test_adapter_serves_the_next_pump_when_the_first_has_ended(tls_pair: TlsPair, tap: FakeTap) -> None:
+    frames = TapFrames(tap)
+    for number in (1, 2, 3):
+        near, far_tls = tls_pair()
+        running = _Running(PortablePump(frames, near))
+        far = _FarEnd(far_tls)
+        far.receive()
+        far.send(Hello())
+        far.receive_until(Ping)
+        tap.host.send(bytes([number]) * 60)
+        assert far.receive() == bytes([number]) * 60
+        running.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader fake0")]
+    frames.close()
+
+
+class _Device:
+    """A device that gives numbered frames as fast as they are taken, and then is gone."""
+
+    name = "device"
+
+    def __init__(self, frames: int) -> None:
+        self.given = 0
+        self._frames = frames
+
+    def read_frame(self, view: memoryview) -> int:
+        if self.given == self._frames:
+            raise TapError("the adapter device was removed")
+        self.given += 1
+        view[:60] = self.given.to_bytes(60, "big")
+        return 60
+
+    def write_frame(self, view: memoryview) -> int | None:
+        return len(view)
+
+    def interrupt(self) -> None:
+        pass
+
+
+def test_frames_stay_in_the_adapter_when_the_row_is_full_and_its_end_comes_after_them() -> None:
+    device = _Device(100)
+    woken = threading.Event()
+    row = FrameRow(device, woken.set)
+    row.start()
+    assert woken.wait(60)
+    view = memoryview(bytearray(100))
+    for number in range(1, 101):
+        while not row.has_frames:
+            woken.wait(60)
+        assert device.given <= number + ROW_FRAMES
+        assert row.take(view) == 60
+        assert int.from_bytes(view[:60], "big") == number
+    row._thread.join(60)
+    with pytest.raises(TapError, match="removed"):
+        row.take(view)
+    row.stop()
+
+
+def test_portable_tunnel_ends_when_its_adapter_is_removed(tls_pair: TlsPair) -> None:
+    near, far_tls = tls_pair()
+    running = _Running(PortablePump(_Device(3), near))
+    far = _FarEnd(far_tls)
+    far.send(Hello())
+    assert far.receive_until(End) == End("the adapter device was removed")
+    end = running.end()
+    assert (end.reason, end.frames_sent) == (EndReason.TAP_GONE, 3)

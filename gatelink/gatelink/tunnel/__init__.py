@@ -4,7 +4,8 @@ One tunnel is one end-to-end TLS connection over the two legs that the GateManag
 ``framing`` is what the tunnel's bytes mean, ``offload`` what both kernels can do for each other, ``inbound`` cuts
 received bytes into frames, ``outbound`` puts frames and control messages in a row, ``liveness`` decides when to ping,
 ``line_rate`` finds out that a line is slow.
-Outer ring: ``tap`` opens the adapter, ``leg_options`` tunes TCP, ``pump`` runs a tunnel in a thread of its own:
+Outer ring: ``tap`` opens the adapter, ``leg_options`` tunes TCP, ``near_end`` is what every end says and counts,
+``pump`` (Linux) and ``portable_pump`` (where ``devices`` have no descriptor) run a tunnel in a thread of its own:
 
     from gatelink.tunnel.pump import Pump, PumpSettings
     from gatelink.tunnel.tap import open_tap

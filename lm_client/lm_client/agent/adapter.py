@@ -18,7 +18,7 @@ import msgspec
 from gatelink.exceptions import ProtocolError, TapError
 from gatelink.frames import FrameReader, encode_frame
 from gatelink.messages import TunnelAddresses
-from gatelink.tunnel.pump import TapLike
+from gatelink.tunnel.devices import FrameDevice, TapLike
 from gatelink.tunnel.tap import Tap
 from lm_client.exceptions import ServiceError
 from lm_client.service.protocol import (
@@ -43,7 +43,7 @@ _DRAIN_FRAMES: Final = 4096
 """Far above the adapter's queue: only bounds the loop."""
 _FRAME_BYTES: Final = 128 * 1024
 A = TypeVar("A", bound=Answer)
-TakeTap = Callable[[int], TapLike]
+TakeTap = Callable[[int], TapLike | FrameDevice]
 """Makes a TAP of the descriptor that came from the service."""
 
 

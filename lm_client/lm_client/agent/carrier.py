@@ -8,7 +8,8 @@ import threading
 from typing import Any, Final, TypeVar
 
 from gatelink.exceptions import LinkError
-from gatelink.tunnel.pump import Counters, Pump, PumpEnd, PumpHooks, PumpSettings, TapLike
+from gatelink.tunnel.devices import FrameDevice, TapLike, pump_for
+from gatelink.tunnel.near_end import Counters, PumpEnd, PumpHooks, PumpSettings
 
 UP_TIMEOUT_S: Final = 15.0
 _REFUSALS: Final = ("ALERT", "Connection reset", "closed without an End")
@@ -19,13 +20,13 @@ R = TypeVar("R")
 class Carrier:
     """Carries frames from construction on, until ``ended`` is done; owns the TLS connection, never the TAP."""
 
-    def __init__(self, tap: TapLike, tls: ssl.SSLSocket, keepalive_s: float) -> None:
+    def __init__(self, tap: TapLike | FrameDevice, tls: ssl.SSLSocket, keepalive_s: float) -> None:
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[PumpEnd] = loop.create_future()
         self._up: asyncio.Future[None] = loop.create_future()
         hooks = PumpHooks(on_up=lambda _hello: _resolve_from_thread(self._up, None))
         self.own_address = str(tls.getsockname()[0])
-        self._pump = Pump(tap, tls, PumpSettings(keepalive_s=keepalive_s), hooks)
+        self._pump = pump_for(tap, tls, PumpSettings(keepalive_s=keepalive_s), hooks)
         threading.Thread(target=self._run, name=f"tunnel {tap.name}", daemon=True).start()
 
     @property

@@ -23,7 +23,7 @@ from gatelink.identity import fingerprint_text, key_sha256
 from gatelink.link.leg import end_to_end
 from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect, Done, EndSession, SessionEnded
 from gatelink.tls import tunnel_client_context
-from gatelink.tunnel.pump import EndReason, PumpEnd
+from gatelink.tunnel.near_end import EndReason, PumpEnd
 from lm_client.core.local import SessionView, State
 from lm_client.core.refusals import is_final_connect, is_final_end, is_seen_from_outside
 from lm_client.exceptions import ServiceError

@@ -14,7 +14,7 @@ import msgspec
 
 from gatelink.exceptions import InputError
 from gatelink.messages import Connected, DeviceAccess
-from gatelink.tunnel.pump import TapLike
+from gatelink.tunnel.devices import FrameDevice, TapLike
 from lm_client.core.addressing import Choice
 
 from .adapter import Adapter, Plan
@@ -51,7 +51,7 @@ class Wiring:
         self._plan = Plan(())
 
     @property
-    def tap(self) -> TapLike | None:
+    def tap(self) -> TapLike | FrameDevice | None:
         """The adapter's TAP, while there is an adapter."""
         return self._adapter.tap if self._adapter else None
 
