@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-STATIC = Path(__file__).parents[2] / "gm_server" / "gm_server" / "web" / "static"
-CSS = (STATIC / "gatelink.css").read_text(encoding="utf-8")
-DESIGN = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
+from gatelink.look import LOOK_CSS
+
+ROOT = Path(__file__).parents[2]
+SHEETS = (
+    ROOT / "gm_server/gm_server/web/static/gatelink.css",
+    ROOT / "lm_client/lm_client/page/static/page.css",
+    ROOT / "firmware/sitemanager/web/static/style.css",
+)
+SCRIPTS = (ROOT / "gm_server/gm_server/web/static/gatelink.js", ROOT / "gm_server/gm_server/web/static/theme.js")
+LOOK = LOOK_CSS.read_text(encoding="utf-8")
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 TEXT, SURFACES = (
     ("ink", "ink-soft", "ink-faint", "accent", "good", "warn", "bad", "idle"),
     ("ground", "surface", "sunken"),
@@ -34,13 +42,9 @@ LINES = (
 )
 
 
-def _variables(block: str) -> dict[str, str]:
-    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
-
-
-LIGHT = _variables(CSS[: CSS.index("@media (prefers-color-scheme: dark)")])
-BY_SYSTEM = _variables(CSS[CSS.index("@media (prefers-color-scheme: dark)") : CSS.index(':root[data-theme="dark"]')])
-DARK = _variables(CSS[CSS.index(':root[data-theme="dark"]') : CSS.index("/* Ground rules */")])
+_COLOURS = re.findall(r"--([a-z-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", LOOK)
+LIGHT = {name: light for name, light, _ in _COLOURS}
+DARK = {name: dark for name, _, dark in _COLOURS}
 
 
 def _luminance(colour: str) -> float:
@@ -62,9 +66,9 @@ def test_text_can_be_read_on_every_surface(colours: dict[str, str]) -> None:
     assert {pair: ratio for pair, ratio in lines.items() if ratio < 3} == {}
 
 
-def test_dark_is_the_same_by_choice_and_by_system() -> None:
-    assert DARK == BY_SYSTEM
-    assert set(DARK) == set(LIGHT)
+def test_every_colour_is_there_for_light_and_dark() -> None:
+    assert re.findall(r"--([a-z-]+): #", LOOK) == []
+    assert len(LIGHT) >= 26
 
 
 def test_design_page_names_the_colours_as_they_are() -> None:
@@ -75,10 +79,14 @@ def test_design_page_names_the_colours_as_they_are() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    for path in (STATIC / name for name in ("gatelink.css", "gatelink.js", "theme.js")):
-        assert not re.search(r"https?://|@import|url\(", path.read_text(encoding="utf-8")), path
+    for path in (*SHEETS, *SCRIPTS):
+        assert not re.search(r"https?://|@import|url\((?!/static/)", path.read_text(encoding="utf-8")), path
+    assert "url(" not in LOOK
 
 
-def test_colours_stand_in_the_variables_alone() -> None:
-    rules = CSS[CSS.index("/* Ground rules */") :]
-    assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[^{]*;)", rules) == []
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.name)
+def test_colours_and_names_of_variables_stand_in_the_common_look_alone(sheet: Path) -> None:
+    rules = sheet.read_text(encoding="utf-8")
+    assert re.findall(r"#[0-9a-fA-F]{6}\b(?=[^{]*;)", rules) == []
+    own = set(re.findall(r"(--[a-z0-9-]+):", rules))
+    assert set(re.findall(r"var\((--[a-z0-9-]+)\)", rules)) <= own | set(re.findall(r"(--[a-z0-9-]+):", LOOK))

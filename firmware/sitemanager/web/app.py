@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Awaitable, Callable
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatelink.look import LOOK_CSS
 from sitemanager.logs import report
 
 from . import pages
@@ -43,7 +45,7 @@ Page = Callable[[Visit], Awaitable[Response]]
 def application(link: DaemonLink) -> ASGIApp:
     """Return the application."""
     routes = [Route(path, _endpoint(page), methods=methods) for path, methods, page in pages.ROUTES]
-    files = [Route(f"/static/{path.name}", _file(path)) for path in sorted(STATIC.iterdir())]
+    files = [Route(f"/static/{path.name}", _file(path)) for path in (LOOK_CSS, *sorted(STATIC.iterdir()))]
     app = Starlette(routes=[*routes, *files], exception_handlers={HTTPException: _http_error, Exception: _fault})
     app.state.link = link
     return _Guard(app)
@@ -96,7 +98,7 @@ def _endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def _file(path: Path) -> Callable[[Request], Awaitable[Response]]:
+def _file(path: Traversable) -> Callable[[Request], Awaitable[Response]]:
     content = path.read_bytes()
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 

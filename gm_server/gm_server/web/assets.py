@@ -13,6 +13,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from gatelink.look import LOOK_CSS
+
 PREFIX: Final = "/static/"
 FETCHED: Final = ("vendor/htmx.js", "vendor/idiomorph.js")
 """What ``make portal-files`` fetches from npm, in the order in which pages load it. Without it pages work, not live."""
@@ -28,12 +30,13 @@ class _Asset(msgspec.Struct, frozen=True):
 
 
 class Assets:
-    """The files below ``web/static``, and those that the set-up fetched into ``vendor`` there."""
+    """The files below ``web/static``, those that the set-up fetched into ``vendor`` there, and the common look."""
 
     def __init__(self, directory: Traversable | None = None) -> None:
         self._by_name: dict[str, str] = {}
         self._assets: dict[str, _Asset] = {}
         self._read(directory or files("gm_server.web").joinpath("static"), "")
+        self._add(LOOK_CSS.name, LOOK_CSS.read_bytes())
 
     def url(self, name: str) -> str:
         """Return the address of a file of ours, like ``gatelink.css``."""
@@ -66,11 +69,13 @@ class Assets:
             if entry.is_dir():
                 self._read(entry, f"{prefix}{entry.name}/")
                 continue
-            plain = entry.read_bytes()
-            stem, dot, ending = entry.name.rpartition(".")
-            digest = hashlib.sha256(plain).hexdigest()[:_HASH_CHARACTERS]
-            url = f"{PREFIX}{prefix}{stem}.{digest}{dot}{ending}"
-            kind = mimetypes.guess_type(entry.name)[0] or "application/octet-stream"
-            packed = gzip.compress(plain, mtime=0) if len(plain) > _WORTH_PACKING_BYTES else None
-            self._by_name[prefix + entry.name] = url
-            self._assets[url] = _Asset(kind, plain, packed)
+            self._add(prefix + entry.name, entry.read_bytes())
+
+    def _add(self, name: str, plain: bytes) -> None:
+        stem, dot, ending = name.rpartition(".")
+        digest = hashlib.sha256(plain).hexdigest()[:_HASH_CHARACTERS]
+        url = f"{PREFIX}{stem}.{digest}{dot}{ending}"
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        packed = gzip.compress(plain, mtime=0) if len(plain) > _WORTH_PACKING_BYTES else None
+        self._by_name[name] = url
+        self._assets[url] = _Asset(kind, plain, packed)

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from gatelink.look import LOOK_CSS
 from lm_client import __version__
 from lm_client.core.local import ServiceView
 from lm_client.core.names import path_of
@@ -26,7 +27,7 @@ class Shelf:
     def __init__(self) -> None:
         self._files: dict[str, tuple[bytes, str]] = {}
         self._urls: dict[str, str] = {}
-        for entry in files("lm_client.page").joinpath("static").iterdir():
+        for entry in (LOOK_CSS, *files("lm_client.page").joinpath("static").iterdir()):
             stem, _, ending = entry.name.rpartition(".")
             if ending in _KINDS:
                 content = entry.read_bytes()
