@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from gm_server.audit.log import Subject, record
 from gm_server.database.tables import Setting
 
 NAME: Final = "texting"
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Secret: TypeAlias = Annotated[str, Meta(max_length=512)]
 
@@ -92,18 +95,25 @@ def parse_texting(data: bytes | str) -> TextingSettings:
         raise InputError(f"the settings for text messages are wrong: {error}") from None
 
 
-def save_texting(session: Session, by: Actor, settings: TextingSettings, now: float) -> TextingSettings:
+def save_texting(
+    session: Session, by: Actor, settings: TextingSettings, now: float, renamed: Mapping[str, str] = _NOTHING
+) -> TextingSettings:
     """Keep the settings; an empty secret leaves the one that the provider of this name and kind had.
 
-    But where a provider is asked at another address than before its secret must be given again: whoever may change
-    settings does not learn it so. Raises Forbidden, InputError.
+    ``renamed`` says what new names were before; without it one of the same kind and address that is gone is taken
+    for the same one. But where a provider is asked at another address than before its secret must be given again:
+    whoever may change settings does not learn it so. Raises Forbidden, InputError.
     """
     by.must_serve()
-    before = {(provider.name, type(provider)): provider for provider in load_texting(session).providers}
     names = [provider.name for provider in settings.providers]
     if len(set(names)) < len(names):
         raise InputError("two providers have the same name: give each one of its own")
-    kept = tuple(_with_secret(_checked(provider), before) for provider in settings.providers)
+    before = load_texting(session).providers
+    gone = [provider for provider in before if provider.name not in names]
+    kept = tuple(
+        _with_secret(_checked(one), _before(one, before, gone, renamed.get(one.name, one.name)))
+        for one in settings.providers
+    )
     value = msgspec.json.encode(TextingSettings(kept)).decode()
     session.merge(Setting(name=NAME, value=value, changed_at=now))
     subject = Subject(NAME, "text messages")
@@ -111,8 +121,18 @@ def save_texting(session: Session, by: Actor, settings: TextingSettings, now: fl
     return shown(TextingSettings(kept))
 
 
-def _with_secret(provider: Provider, before: dict[tuple[str, type], Provider]) -> Provider:
-    old = before.get((provider.name, type(provider)))
+def _before(provider: Provider, before: Sequence[Provider], gone: Sequence[Provider], name: str) -> Provider | None:
+    """Return what a provider was before; None if it is new."""
+    for old in before:
+        if old.name == name and type(old) is type(provider):
+            return old
+    same = [old for old in gone if type(old) is type(provider) and _target(old) == _target(provider)]
+    if len(same) > 1 and not provider.secret:
+        raise InputError(f"{provider.name}: it may be any of {len(same)} that are gone: enter its secret")
+    return same[0] if same else None
+
+
+def _with_secret(provider: Provider, old: Provider | None) -> Provider:
     if provider.secret or old is None or not old.secret:
         return provider
     if _target(old) != _target(provider):

@@ -98,13 +98,17 @@ def _save_provider(session: Session, by: Actor, form: Form, now: float) -> None:
     name = form.text("before")
     position = next((at for at, one in enumerate(providers) if one.name == name), len(providers))
     deed = form.text("deed", "save")
+    renamed: dict[str, str] = {}
     if deed == "save":
-        providers[position : position + 1] = [_provider(form)]
+        one = _provider(form)
+        providers[position : position + 1] = [one]
+        if name:
+            renamed[one.name] = name
     elif position < len(providers) and deed == "remove":
         del providers[position]
     elif 0 < position < len(providers) and deed == "up":
         providers.insert(position - 1, providers.pop(position))
-    text_settings.save_texting(session, by, TextingSettings(tuple(providers)), now)
+    text_settings.save_texting(session, by, TextingSettings(tuple(providers)), now, renamed)
 
 
 def _provider(form: Form) -> Provider:
