@@ -56,10 +56,10 @@ class Person:
         """The cookie of who is signed in; empty for nobody."""
         return self.client.cookies.get(SESSION) or ""
 
-    async def send(self, path: str, token: str | None = None, **fields: str) -> httpx.Response:
+    async def send(self, path: str, token: str | None = None, **fields: str | list[str]) -> httpx.Response:
         """Send a form of the page that was opened last."""
         headers = {"Origin": self.origin} if self.origin is not None else {}
-        data = {"csrf": self.token if token is None else token} | fields
+        data = {"csrf": self.token if token is None else token, **fields}
         answer = await self.client.post(path, data=data, headers=headers)
         if answer.status_code != 303:
             self.page = answer

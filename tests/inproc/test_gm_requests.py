@@ -133,7 +133,10 @@ def test_session_ends_when_its_weekly_window_closes_and_may_begin_again_when_it_
 def test_damaged_windows_open_nothing_and_take_nobody_else_with_them(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
-            _grant(gm, Terms(weekly="nonsense"))
+            with pytest.raises(InputError, match="weekly windows cannot be read"):
+                _grant(gm, Terms(weekly="nonsense"))
+            grant_id = _grant(gm, Terms())
+            gm.write(lambda session: setattr(session.get_one(Grant, grant_id), "weekly", "nonsense"))
             assert (await user.ask_for(appliance)).code == "not-granted"
             _grant(gm, Terms())
             session = await open_session(user, appliance)

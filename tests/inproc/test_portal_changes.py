@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
 from gatelink.exceptions import InputError
 from gm_server.access.actors import at_the_console
+from gm_server.access.weeks import DAY_NAMES, describe
 from gm_server.accounts.users import get_user
+from gm_server.acts.grants import GrantView, list_grants
+from gm_server.acts.paging import Paging
 from gm_server.database.tables import RoleRecord
 from gm_server.texting.settings import (
     HttpProvider,
@@ -75,5 +80,63 @@ def test_provider_of_text_messages_keeps_its_secret_when_it_gets_another_name(tm
             assert [one.secret for one in gm.read(load_texting).providers] == [SECRET, "", ""]
             with pytest.raises(InputError, match="any of 2 that are gone"):
                 save(HttpProvider(name="either", url=URL))
+
+    asyncio.run(scenario())
+
+
+def _typed(*lines: tuple[str, str, str]) -> dict[str, Any]:
+    """Return the fields of lines like ``("mon tue", "08:00", "12:00")``."""
+    fields: dict[str, Any] = {}
+    for number, (days, begin, end) in enumerate(lines):
+        fields |= {f"day-{number}": days.split(), f"begin-{number}": begin, f"end-{number}": end}
+    return fields
+
+
+def _grants(gm: RunningGm) -> tuple[GrantView, ...]:
+    return gm.read(list_grants, BY, Paging(), gm.clock()).items
+
+
+def _lines(page: str) -> list[tuple[str, str, str]]:
+    """Return the hours that a page's form holds."""
+    found = []
+    for number in range(page.count("<fieldset")):
+        days = [day for day in DAY_NAMES if re.search(rf'id="day-{number}-{day}"[^>]*checked', page)]
+        begin, end = (re.search(rf'id="{name}-{number}" [^>]*value="([^"]*)"', page) for name in ("begin", "end"))
+        assert begin is not None
+        assert end is not None
+        found.append((" ".join(days), begin[1], end[1]))
+    return found
+
+
+def test_grant_keeps_all_its_hours_when_it_is_made_and_changed_by_form(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _administrator(tmp_path) as (gm, ada):
+            await ada.open("/grants/add")
+            assert _lines(ada.page.text if ada.page else "")[0] == ("mon tue wed thu fri", "07:00", "18:00")
+            who = {"holder": "ada", "kind": "domain", "target": "acme", "which": "all", "zone": "Europe/Berlin"}
+            three = (("mon tue wed thu", "06:00", "14:00"), ("", "", ""), ("fri", "06:00", "12:00"), ("sat", "", ""))
+            answer = await ada.send("/grants/add", **who, hours="weekly", **_typed(*three))
+            assert answer.status_code == 303, answer.text
+            [grant] = _grants(gm)
+            assert grant.weekly is not None
+            said = "mon-thu 06:00-14:00, fri 06:00-12:00, sat (Europe/Berlin)"
+            assert describe(grant.weekly) == said
+            # Another thing is changed: the form gives back the hours as it showed them.
+            page = (await ada.open(f"/grants/{grant.id}/edit")).text
+            lines = _lines(page)
+            assert lines[:3] == [three[0], three[2], ("sat", "00:00", "00:00")]
+            assert set(lines[3:]) == {("", "", "")}
+            typed = _typed(*lines)
+            answer = await ada.send(f"/grants/{grant.id}/edit", **who, hours="weekly", reason="night", **typed)
+            assert answer.status_code == 303, answer.text
+            [grant] = _grants(gm)
+            assert grant.weekly is not None
+            assert (describe(grant.weekly), grant.reason) == (said, "night")
+            # What is wrong is said, with all that was typed.
+            await ada.open(f"/grants/{grant.id}/edit")
+            wrong = _typed(("mon", "06:00", "25:00"), ("sun", "01:00", "02:00"))
+            answer = await ada.send(f"/grants/{grant.id}/edit", **who, hours="weekly", **wrong)
+            assert answer.status_code == 422
+            assert _lines(answer.text)[:2] == [("mon", "06:00", "25:00"), ("sun", "01:00", "02:00")]
 
     asyncio.run(scenario())

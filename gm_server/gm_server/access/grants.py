@@ -18,6 +18,8 @@ from gm_server.exceptions import Conflict, NotFound
 from gm_server.ids import new_id
 from gm_server.names import check_text
 
+from .weeks import parse_weekly, store_weekly
+
 
 class Target(msgspec.Struct, frozen=True):
     """What a grant is for; exactly one is set, each by its path or id."""
@@ -154,7 +156,7 @@ def _set_terms(session: Session, grant: Grant, terms: Terms, now: float) -> None
     if terms.valid_until is not None and terms.valid_until <= max(now, terms.valid_from or now):
         raise InputError("the grant would be over before it begins")
     grant.valid_from, grant.valid_until = terms.valid_from, terms.valid_until
-    grant.weekly, grant.bridged = terms.weekly, terms.bridged
+    grant.weekly, grant.bridged = store_weekly(parse_weekly(terms.weekly)), terms.bridged
     grant.needs_reason, grant.needs_approval = terms.needs_reason, terms.needs_approval
     grant.reason = check_text(terms.reason, "the reason")
     grant.all_services = terms.services is None

@@ -163,7 +163,7 @@ def add_grant(session: Session, by: Actor, new: NewGrant, now: float) -> GrantVi
         holder = Holder(user_id=find_user(session, by, new.user).record.id)
     else:
         holder = Holder(group_id=find_group(session, by, new.group).record.id)
-    terms = {name: getattr(new, name) for name in Terms.__struct_fields__} | {"weekly": _checked(new.weekly)}
+    terms = {name: getattr(new, name) for name in Terms.__struct_fields__} | {"weekly": store_weekly(new.weekly)}
     grant = records.make_grant(session, holder, place, Terms(**terms), now, by.name)
     view = _one(session, grant.id, now)
     record(session, by, Event.GRANT_ADDED, _subject(session, view), now, "done", **_details(view))
@@ -176,7 +176,7 @@ def change_grant(session: Session, by: Actor, grant_id: str, change: GrantChange
     before = msgspec.structs.asdict(records.terms_of(session, grant))
     fields = wanted(change)
     if "weekly" in fields:
-        fields["weekly"] = _checked(fields["weekly"])
+        fields["weekly"] = store_weekly(fields["weekly"])
     records.change_terms(session, grant, Terms(**{**before, **fields}), now)
     changed = differences(before, msgspec.structs.asdict(records.terms_of(session, grant)))
     view = _one(session, grant_id, now)
@@ -193,12 +193,6 @@ def end_grant(session: Session, by: Actor, grant_id: str, now: float) -> GrantVi
         view = _one(session, grant_id, now)
         record(session, by, Event.GRANT_ENDED, _subject(session, view), now, "done", holder=view.holder)
     return _one(session, grant_id, now)
-
-
-def _checked(weekly: Weekly | None) -> str:
-    text = store_weekly(weekly)
-    parse_weekly(text)
-    return text
 
 
 def _find(session: Session, by: Actor, grant_id: str, now: float) -> Grant:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gatelink.exceptions import GatelinkError, InputError
 from gm_server.access.actors import Actor, Permission
-from gm_server.access.weeks import DAY_NAMES, Weekly, Window, describe
+from gm_server.access.weeks import DAY_NAMES, MAX_WINDOWS, Weekly, Window, describe
 from gm_server.acts import devices as device_acts
 from gm_server.acts import grants as acts
 from gm_server.acts.grants import GrantChange, GrantView, NewGrant
@@ -22,6 +22,8 @@ from gm_server.web.visits import Visit
 GET: Final = ["GET"]
 BOTH: Final = ["GET", "POST"]
 ZONES: Final = ("Europe/Berlin", "Europe/London", "Europe/Copenhagen", "America/New_York", "Asia/Shanghai", "UTC")
+EMPTY_LINES: Final = 3
+"""For more hours within the week; who needs still more saves and comes back."""
 
 
 async def index(visit: Visit) -> Response:
@@ -59,7 +61,7 @@ async def add(visit: Visit) -> Response:
         "target": target,
         "names": await visit.read(_service_names, kind, target, visit.now),
         "zones": ZONES,
-        "days": DAY_NAMES,
+        "hours": _hours(visit, None),
     }
     return visit.again("grant_edit.html", error, **values) if error else visit.show("grant_edit.html", **values)
 
@@ -82,7 +84,7 @@ async def edit(visit: Visit) -> Response:
         "target": grant.target,
         "names": await visit.read(_service_names, grant.target_kind, grant.target, visit.now),
         "zones": tuple(dict.fromkeys((*((grant.weekly.zone,) if grant.weekly else ()), *ZONES))),
-        "days": DAY_NAMES,
+        "hours": _hours(visit, grant.weekly),
     }
     return visit.again("grant_edit.html", error, **values) if error else visit.show("grant_edit.html", **values)
 
@@ -126,15 +128,42 @@ def _terms(form: Form) -> dict[str, Any]:
 def _weekly(form: Form, zone: str) -> Weekly | None:
     if form.text("hours") != "weekly":
         return None
-    days = form.all("day")
-    if not days:
+    windows = [
+        {"days": [DAY_NAMES.index(day) for day in days], "begin": begin or "00:00", "end": end or "00:00"}
+        for days, begin, end in _lines(form)
+        if days
+    ]
+    if not windows:
         raise InputError("choose the days of the week on which it counts")
-    window = {
-        "days": [DAY_NAMES.index(day) for day in days if day in DAY_NAMES],
-        "begin": form.text("begin", "00:00") or "00:00",
-        "end": form.text("end", "00:00") or "00:00",
-    }
-    return Weekly(zone=zone, windows=(convert(window, Window),))
+    return Weekly(zone=zone, windows=tuple(convert(window, Window) for window in windows))
+
+
+def _lines(form: Form) -> list[tuple[tuple[str, ...], str, str]]:
+    """Return what was typed as days, begin and end, line by line; a line without a day is an empty one."""
+    return [
+        (
+            tuple(day for day in DAY_NAMES if day in form.all(f"day-{number}")),
+            form.text(f"begin-{number}"),
+            form.text(f"end-{number}"),
+        )
+        for number in range(MAX_WINDOWS)
+        if f"begin-{number}" in form
+    ]
+
+
+def _hours(visit: Visit, weekly: Weekly | None) -> list[tuple[tuple[str, ...], str, str]]:
+    """Return the lines of the form for hours within the week: those that there are, and some empty ones."""
+    if visit.is_post:
+        lines = _lines(visit.form)
+    elif weekly is not None:
+        lines = [
+            (tuple(day for at, day in enumerate(DAY_NAMES) if at in window.days), window.begin, window.end)
+            for window in weekly.windows
+        ]
+    else:
+        lines = [(DAY_NAMES[:5], "07:00", "18:00")]
+    lines = [line for line in lines if line[0]] or [((), "", "")]
+    return (lines + [((), "", "")] * EMPTY_LINES)[:MAX_WINDOWS]
 
 
 def _moment(text: str, zone: str, what: str) -> float | None:
