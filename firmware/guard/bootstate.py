@@ -112,6 +112,11 @@ def with_good(values: dict[str, str], slot: str) -> dict[str, str]:
     return changed
 
 
+def with_settled(values: dict[str, str], slot: str) -> dict[str, str]:
+    """Return the state in which a slot is good and first: whatever was to run before it has failed for good."""
+    return with_primary(with_good(values, slot), slot)
+
+
 def with_bad(values: dict[str, str], slot: str) -> dict[str, str]:
     """Return the state in which a slot is not tried any more."""
     changed = dict(values)

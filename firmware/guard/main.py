@@ -3,12 +3,13 @@
 import os
 import time
 
-from guard import bootstate, decisions, leds, machine, rescue, slots, watchdog
+from guard import bootstate, decisions, leds, machine, requests, rescue, slots, watchdog
 
 PERIOD_S = 1
 _RUN = "/run/gatelink/"
 _KEPT = "/data/guard/"
 _HEARTBEAT = "/run/gatelink-sm/heartbeat"
+_REQUEST = "/run/gatelink-sm/guard-request"
 _MAX_TEXT_BYTES = 16 * 1024
 
 
@@ -56,6 +57,7 @@ class Guard:
         self._board = board()
         self._watchdog = watchdog.find(self._board.get("WATCHDOG", "/dev/watchdog0"))
         self._device = ""
+        self._facts = ""
         self._rescue: rescue.Server | None = None
         self._was_connected = read_text(_KEPT + "reached") != ""
         self._memory = decisions.begin(self._is_trial(), self._was_connected)
@@ -80,15 +82,30 @@ class Guard:
             self._act(action)
         if self._rescue is not None:
             self._serve(self._rescue)
+        self._hear()
+
+    def _hear(self) -> None:
+        """What the daemon asks, which has no right to do it."""
+        text = read_text(_REQUEST)
+        if not text:
+            return
+        machine.remove_file(_REQUEST)
+        command = requests.command(text)
+        if not command:
+            self._say("a request that means nothing was thrown away")
+            return
+        self._say("at the daemon's request: " + command.split(" </dev/null")[0])
+        os.system(command)  # noqa: S605 - made by ``requests`` from words that it knows
 
     def _act(self, action: str) -> None:
         if action == "feed":
             if self._watchdog is not None:
                 self._watchdog.feed()
         elif action == "good":
-            self._change(bootstate.with_good, slots.booted())
+            self._change(bootstate.with_settled, slots.booted())
             leds.show(self._board.get("LED_STATUS", ""), "well")
             self._say("slot " + slots.booted() + " is good")
+            write_text(_RUN + "firmware", self._facts)
         elif action == "rescue":
             leds.show(self._board.get("LED_STATUS", ""), "trouble")
             self._say("the SiteManager cannot run: rescue page")
@@ -126,7 +143,8 @@ class Guard:
             why = read_text(_KEPT + "last-failure").strip() or first + " did not start"
             note += "fell_back=" + why + "\n"
             self._say("fell back to slot " + slots.booted() + ": " + why)
-        write_text(_RUN + "firmware", note)
+        self._facts = note
+        write_text(_RUN + "firmware", note + ("trial=1\n" if self._memory["trial"] else ""))
 
     def _change(self, change, slot: str) -> None:  # type: ignore[no-untyped-def]
         try:

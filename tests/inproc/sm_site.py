@@ -39,6 +39,7 @@ from sitemanager.config import Config
 from sitemanager.host.config_store import save
 from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.host.network.fake import FakeNetwork
+from sitemanager.host.slots import Slots
 from sitemanager.host.state import Known, State
 from sitemanager.services.daemon import Daemon
 
@@ -168,6 +169,7 @@ class Site:
         self.network = FakeNetwork()
         self.lines: list[str] = []
         self.daemon: Daemon | None = None
+        self.slots: Slots | None = None
 
     def enrol(self, pin: Pin, *ports: int, **values: Any) -> None:
         """Make it an enrolled unit whose GateManager is at 127.0.0.1."""
@@ -179,7 +181,9 @@ class Site:
     @contextlib.asynccontextmanager
     async def running(self, settings: KeeperSettings = FAST) -> AsyncIterator[Daemon]:
         """The daemon, as ``sm run`` has it."""
-        daemon = self.daemon = Daemon(self.state, self.runtime, self.network, self.lines.append, settings)
+        daemon = self.daemon = Daemon(
+            self.state, self.runtime, self.network, self.lines.append, settings, slots=self.slots
+        )
         work = asyncio.ensure_future(daemon.run())
         try:
             yield daemon

@@ -116,7 +116,7 @@ def _minimal(daemon: Daemon, command: str) -> dict[str, Any]:
     """A request with every field that has to be there."""
     kind = daemon._desk._entries[command].kind
     values: dict[str, Any] = {"command": command}
-    empty = {"str": "", "bool": True, "int": 1, "float": 1.0}
+    empty = {"str": "", "bytes": "", "bool": True, "int": 1, "float": 1.0}
     for field in msgspec.structs.fields(kind):
         if field.required:
             text = str(field.type)

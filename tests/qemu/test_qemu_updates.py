@@ -57,7 +57,7 @@ def install(scene: Scene, name: str) -> str:
     scene.gateway.shell.run(
         f"cp /tmp/stick/{name}.raucb /data/update/bundle.raucb; /usr/lib/gatelink/install", deadline_s=300, check=False
     )
-    return scene.gateway.shell.run("cat /run/gatelink/update")
+    return scene.gateway.shell.run("cat /run/gatelink/update").removeprefix("- ")
 
 
 def state(scene: Scene, name: str) -> str:
@@ -89,6 +89,7 @@ def came_up(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_bundle_is_refused_with_a_reason_when_it_is_bad(scene: Scene, name: str) -> None:
+    wait_until_good(scene, "A")
     before = scene.gateway.shell.run("MICROPYPATH=/usr/lib/gatelink micropython -m guard.slots show")
     said = install(scene, name)
     sys.stdout.write(f"{name}: {said}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -39,7 +40,7 @@ def changed_slot(directory: Path, version: str, change: Callable[[Path], object]
 def tiny_slot(directory: Path) -> Path:
     """Too small to be a system; what is refused before anything is written needs no more."""
     slot = directory / "tiny.img"
-    slot.write_bytes(b"no system " * 7000)
+    slot.write_bytes(random.Random(1).randbytes(70_000))
     return slot
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from guard import bootstate, decisions, partitions, rescue
+from guard import bootstate, decisions, partitions, requests, rescue
 
 
 def play(name: str, trial: bool, reached_before: bool, looks: list, trial_s: int = 900) -> None:  # type: ignore[type-arg]
@@ -52,9 +52,9 @@ def stories() -> None:
 
 def states() -> None:
     copies = list(bootstate.of_new_card())
-    for step in range(7):
+    for step in range(9):
         values, index = bootstate.current((copies[0], copies[1]))
-        change = (bootstate.with_primary, bootstate.with_bad, bootstate.with_good)[step % 3]
+        change = (bootstate.with_primary, bootstate.with_bad, bootstate.with_good, bootstate.with_settled)[step % 4]
         copies[index] = bootstate.encode(bootstate.advanced(change(values, "AB"[step % 2])))
         print("state", sorted(bootstate.current((copies[0], copies[1]))[0].items()))
     for damaged in (0, 1):
@@ -75,6 +75,8 @@ def others() -> None:
         ("x", "0.1"),
     ):
         print("older", pair, decisions.is_older(pair[0], pair[1]))
+    for text in ("restart", "install 00ff\n", "install 00ff allow-older", "install x;y", ""):
+        print("request", requests.command(text))
     sector = b"\0" * 446 + bytes(range(64)) + b"\x55\xaa"
     print("table", partitions.with_size(sector, 4, 123456)[446:510])
     for head in (

@@ -150,6 +150,7 @@ class Control:
                 self.sessions.end(message)
             case Refusal():
                 self._report(f"the GateManager refused a message: {message.text}")
+                self._line.received(message)
             case _ if not self._line.received(message):
                 self._report(f"the GateManager said {type(message).__name__}, which means nothing here")
 

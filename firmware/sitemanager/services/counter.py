@@ -144,7 +144,10 @@ class Counter:
     def _restart(self, request: ask.RestartRequest, caller: Caller) -> DoneAnswer:
         self._around.record("restart", f"{'the unit' if request.whole_unit else 'the SiteManager'}: {caller.name}")
         if request.whole_unit:
-            power.restart()
+            if self._around.slots.system() is None:
+                power.restart()
+            else:
+                self._around.slots.restart()
             return DoneAnswer(text="the unit restarts")
         self._stop_soon()
         return DoneAnswer(text="the SiteManager restarts")

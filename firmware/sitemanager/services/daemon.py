@@ -17,6 +17,8 @@ from sitemanager.host.lock import RemoteAccessLock
 from sitemanager.host.network import Network
 from sitemanager.host.outbox import Outbox
 from sitemanager.host.page_secret import PageSecret
+from sitemanager.host.slots import Slots
+from sitemanager.host.slots.guarded import GuardedSlots
 from sitemanager.host.state import State
 
 from .appliance_status import ApplianceReport
@@ -54,6 +56,7 @@ class Daemon:
         page_user: str = "gatelink-page",
         trial_s: float = TRIAL_S,
         provision_from: tuple[Path, ...] = (),
+        slots: Slots | None = None,
     ) -> None:
         state.prepare()
         self._state = state
@@ -74,6 +77,7 @@ class Daemon:
         self._appliance = ApplianceReport(self._line, self._access.reason, lambda: times.steady_s() - self._began)
         self._setup: Setup | None = None
         self._provision_from = provision_from
+        self._slots = slots or GuardedSlots(runtime)
         self._control: Control | None = None
         self._sessions: Sessions | None = None
         self._stop: asyncio.Event | None = None
@@ -104,6 +108,7 @@ class Daemon:
             setup,
             self._configuration,
             self._network,
+            self._slots,
             self._provision_from,
         )
         running: list[Part] = [LinkPart(self._network, self._line), *parts(around)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sitemanager.config import Config
 from sitemanager.core.status import Status
+from sitemanager.host.slots import Slots
 from sitemanager.host.state import State
 
 from .appliance_status import ApplianceReport
@@ -30,6 +31,8 @@ from .remote_access import RemoteAccess
 from .serial.part import SerialPorts
 from .setup import Setup
 from .stick import Stick
+from .update.part import Firmware
+from .update.record import Record
 from .uplinks import Uplinks
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ class Surroundings:
         setup: Setup,
         configuration: Configuration,
         network: NetworkState,
+        slots: Slots,
         provision_from: tuple[Path, ...] = (),
     ) -> None:
         self.state = state
@@ -85,6 +89,7 @@ class Surroundings:
         self.access = access
         self.setup = setup
         self.configuration = configuration
+        self.slots = slots
         self.provision_from = provision_from
 
 
@@ -102,6 +107,16 @@ def parts(around: Surroundings) -> list[Part]:
     )
     serial = SerialPorts(around.desk, around.appliance, around.report)
     around.network.observers.append(serial.sessions_changed)
+    firmware = Firmware(
+        around.slots,
+        Record(around.state.directory),
+        around.desk,
+        around.line,
+        around.appliance,
+        lambda: bool(around.status().sessions),
+        around.report,
+        around.record,
+    )
     return [
         Heartbeat(around.runtime, around.status, around.record),
         DevPort(around.report),
@@ -113,6 +128,7 @@ def parts(around: Surroundings) -> list[Part]:
         uplinks,
         Capture(around.desk),
         Doctor(around.desk, around.network, around.state, checks.devices),
+        firmware,
     ]
 
 

@@ -22,7 +22,8 @@ from .shown import FILTERS
 A = TypeVar("A", bound=LocalAnswer)
 NAVIGATION: Final = (
     ("status", "Status"),
-    ("network", "Network"),
+    ("uplinks", "Ways out"),
+    ("network", "Machine side"),
     ("gatemanager", "GateManager"),
     ("devices", "Devices"),
     ("serial", "Serial ports"),
@@ -63,13 +64,17 @@ class Visit:
     async def read(self, *, logged_in: bool = True) -> Form:
         """Read a form that was sent; refuses one that another site's page made."""
         self.form = await read_form(self.request)
+        self.check_origin()
+        if logged_in and not hmac.compare_digest(self.form.raw("csrf").encode(), self.csrf.encode()):
+            raise HTTPException(403)
+        return self.form
+
+    def check_origin(self) -> None:
+        """Refuse what another site's page makes a browser send."""
         origin = self.request.headers.get("origin")
         own = f"{self.request.url.scheme}://{self.request.headers.get('host', '')}"
         if origin is not None and origin != own:
             raise HTTPException(403)
-        if logged_in and not hmac.compare_digest(self.form.raw("csrf").encode(), self.csrf.encode()):
-            raise HTTPException(403)
-        return self.form
 
     @property
     def csrf(self) -> str:

@@ -1,4 +1,4 @@
-"""Log, restart, firmware, diagnosis."""
+"""Log, restart, diagnosis."""
 
 from __future__ import annotations
 
@@ -48,11 +48,6 @@ async def restart(visit: Visit) -> Response:
     return await visit.page("restart.html", now=await visit.ask(StatusRequest(), Status))
 
 
-async def firmware(visit: Visit) -> Response:
-    """The version that runs."""
-    return await visit.page("firmware.html", now=await visit.ask(StatusRequest(), Status))
-
-
 async def diagnosis(visit: Visit) -> Response:
     """What is wrong and what to do, when it was asked for; and the letter to the site's IT department."""
     report, error = None, ""
@@ -85,7 +80,6 @@ ROUTES: Final = (
     ("/log/lines", ["GET"], log_lines),
     ("/log/gatelink-log.txt", ["GET"], log_file),
     ("/restart", ["GET", "POST"], restart),
-    ("/firmware", ["GET"], firmware),
     ("/diagnosis", ["GET", "POST"], diagnosis),
     ("/diagnosis/capture", ["POST"], capture),
 )

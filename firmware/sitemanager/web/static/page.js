@@ -128,6 +128,42 @@ all("[data-drop]", (place) => {
   place.addEventListener("drop", (event) => { stop(event, false); readInto(event.dataTransfer.files[0], place.dataset.drop); });
 });
 
+// A file goes as it is, not as a form: the unit takes it piece by piece, and nothing has to hold all of it.
+all("[data-upload]", (form) => {
+  const error = form.querySelector("[data-upload-error]");
+  const progress = form.querySelector("[data-upload-progress]");
+  const button = form.querySelector("button");
+  const show = (text) => {
+    error.textContent = text;
+    error.hidden = !text;
+    progress.hidden = Boolean(text);
+    button.disabled = !text;
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const file = form.querySelector("input[type=file]").files[0];
+    if (!file) return;
+    if (file.size > Number(form.dataset.most)) { show("This file is too large to be an update."); return; }
+    const choices = new URLSearchParams([...form.querySelectorAll("input:checked")].map((box) => [box.name, "1"]));
+    const request = new XMLHttpRequest();
+    request.open("POST", `${form.dataset.upload}?${choices}`);
+    request.setRequestHeader("content-type", "application/octet-stream");
+    request.setRequestHeader("x-csrf", form.dataset.csrf);
+    request.upload.addEventListener("progress", (sent) => {
+      const percent = Math.floor((sent.loaded / file.size) * 100);
+      progress.querySelector("progress").value = percent;
+      progress.querySelector("span").textContent = `${percent} % sent`;
+    });
+    request.addEventListener("load", () => {
+      if (request.status === 200) location.replace("/firmware");
+      else show(request.status === 409 ? request.responseText : "The unit did not take the file. Log in again and repeat it.");
+    });
+    request.addEventListener("error", () => show("The connection to the unit was lost. Check the cable and repeat it."));
+    show("");
+    request.send(file);
+  });
+});
+
 // Only where the browser reads QR codes itself; browsers give the camera to encrypted pages alone.
 all("[data-scan]", (button) => {
   if (!("BarcodeDetector" in window) || !navigator.mediaDevices) return;
