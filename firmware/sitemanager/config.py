@@ -21,7 +21,7 @@ from .core.desired import INTERFACE_PREFIX
 from .core.dev_port import dev_port_mistakes
 from .core.serial_settings import SerialConfig
 from .core.toml_text import toml_text
-from .core.uplinks import MOST_UPLINKS, UplinkConfig, uplink_mistakes
+from .core.uplink_settings import MOST_UPLINKS, UplinkConfig, uplink_mistakes
 from .exceptions import ConfigError
 
 SCHEMA: Final = 1
@@ -244,7 +244,7 @@ def _further_mistakes(config: Config) -> Iterator[str]:
             yield f"dev_interfaces[{index}]: {name} cannot be the machine side"
     if len(set(config.ports)) < len(config.ports):
         yield "ports: a port is listed twice"
-    yield from uplink_mistakes(config.uplinks, config.dev_interfaces)
+    yield from uplink_mistakes(config.uplinks, config.dev_interfaces, config.dev_address)
     yield from dev_port_mistakes(config.dev_address, config.dhcp.enabled, config.dhcp.first, config.dhcp.last)
     named = (
         ("uplinks", [entry.name for entry in config.uplinks]),

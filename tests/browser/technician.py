@@ -24,8 +24,8 @@ PHONE: ViewportSize = {"width": 360, "height": 640}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PASSWORD = "engine room 7"
 PAGES = (
-    "status", "network", "gatemanager", "devices", "serial", "access", "diagnosis", "log", "backup", "firmware",
-    "restart",
+    "status", "uplinks", "network", "gatemanager", "devices", "serial", "access", "diagnosis", "log", "backup",
+    "firmware", "restart",
 )  # fmt: skip
 TRIAL_S = 6
 
@@ -53,9 +53,9 @@ class Unit:
         self.gm.run("domains", "add", "acme")
         self.gm.run("domains", "add", DOMAIN)
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, trial_s: float = TRIAL_S) -> None:
         """A run of the daemon, with trials that are quickly over."""
-        argv = [str(_BIN / "sm"), "run", "--trial-s", str(TRIAL_S), "--page-user", self.user]
+        argv = [str(_BIN / "sm"), "run", "--trial-s", str(trial_s), "--page-user", self.user]
         environment = {"PYTHONUNBUFFERED": "1", **self.sm.environment}
         self.sm.process = self.lab.site.start(argv, name="sm", env=environment)
         self.sm.process.wait_for_line("not enrolled yet|connected to", 20)

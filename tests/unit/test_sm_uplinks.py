@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitemanager.core.uplinks import (
-    ACTIVE_TABLE,
-    BACK_S,
-    FAIL_S,
-    Seen,
-    UplinkChoice,
-    UplinkConfig,
-    route_commands,
-    uplink_mistakes,
-)
+from sitemanager.core.leases import MOST_LINE_BYTES, parse_event
+from sitemanager.core.uplink_addresses import address_commands
+from sitemanager.core.uplink_settings import UplinkConfig, uplink_mistakes
+from sitemanager.core.uplinks import ACTIVE_TABLE, BACK_S, FAIL_S, Given, Seen, UplinkChoice, route_commands
 
 GOOD = Seen("10.0.0.2", "10.0.0.1", reaches=True)
 BAD = Seen("10.0.0.2", "10.0.0.1", reaches=False)
@@ -78,23 +72,84 @@ def test_flapping_best_line_never_makes_the_unit_flap(weather: list[tuple[float,
 
 
 def test_default_route_of_the_system_is_not_touched() -> None:
-    rows = route_commands([("office", "eth0", GOOD), ("modem", "wwan0", GONE)], "office", [6699, 6799])
-    assert rows[:2] == ["rule del priority 6699", "rule del priority 6799"]
+    present = ["rule del priority 6699", "rule del priority 6799"]
+    rows = route_commands([("office", "eth0", GOOD), ("modem", "wwan0", GONE)], "office", present)
+    assert rows[:2] == present
     assert all("table" in row for row in rows if row.startswith("route"))
     assert "rule add lookup main suppress_prefixlength 0 priority 6699" in rows
     assert f"rule add lookup {ACTIVE_TABLE} priority {ACTIVE_TABLE}" in rows
     assert not any("wwan0" in row for row in rows)
 
 
+def test_uplink_in_use_stays_in_use_when_a_better_one_is_added() -> None:
+    """The technician who adds it shall not lose the GateManager while he tries the change."""
+    made = UplinkChoice(("new", "office"), "office")
+    assert made.decide({"new": NEW, "office": GOOD}, 0.0) == "office"
+    assert UplinkChoice(("new",), "office").decide({"new": NEW}, 0.0) == "new"
+
+
 @pytest.mark.parametrize(
     ("uplink", "words"),
     [
         (UplinkConfig(name="a", interface="eth1"), "is the machine side"),
-        (UplinkConfig(name="a", interface="eth0", address="10.0.0.2/24"), "go together"),
-        (UplinkConfig(name="a", interface="eth0", address="10.0.0.2", gateway="10.0.0.1"), "address and its prefix"),
-        (UplinkConfig(name="a", interface="eth0", address="10.0.0.2/24", gateway="10.9.0.1"), "is not in"),
+        (UplinkConfig(name="a", interface="eth0", address="10.0.1.2/24"), "go together"),
+        (UplinkConfig(name="a", interface="eth0", address="10.0.1.2", gateway="10.0.1.1"), "address and its prefix"),
+        (UplinkConfig(name="a", interface="eth0", address="10.0.1.2/24", gateway="10.9.0.1"), "is not another address"),
+        (UplinkConfig(name="a", interface="eth0", address="10.0.1.2/24", gateway="10.0.1.2"), "is not another address"),
+        (UplinkConfig(name="a", interface="eth0", address="10.0.1.0/24", gateway="10.0.1.1"), "is an edge of"),
+        (UplinkConfig(name="a", interface="eth0", address="127.0.0.2/8", gateway="127.0.0.1"), "uplinks[0].address"),
         (UplinkConfig(name="a", interface="eth0", address="x", gateway="10.9.0.1"), "uplinks[0].address"),
+        (UplinkConfig(name="a", interface="eth0", address="10.0.1.2/24", gateway="10.0.1.1", dhcp=True), "either dhcp"),
+        (UplinkConfig(name="a", interface="eth0", dns=("dns.example",)), "uplinks[0].dns"),
+        (
+            UplinkConfig(name="a", interface="eth0", address="10.7.0.9/16", gateway="10.7.0.1"),
+            "the machine side's network",
+        ),
     ],
 )
 def test_mistakes_are_named(uplink: UplinkConfig, words: str) -> None:
-    assert any(words in mistake for mistake in uplink_mistakes([uplink], ["eth1"]))
+    mistakes = list(uplink_mistakes([uplink], ["eth1"], "10.7.4.1/24"))
+    assert any(words in mistake for mistake in mistakes), mistakes
+
+
+def test_machine_side_may_be_beside_the_uplink() -> None:
+    uplink = UplinkConfig(name="a", interface="eth0", address="10.7.5.9/24", gateway="10.7.5.1", dns=("10.7.5.1",))
+    assert list(uplink_mistakes([uplink], ["eth1"], "10.7.4.1/24")) == []
+
+
+def links(*addresses: tuple[str, str]) -> list[dict[str, object]]:
+    """What `ip -json address` says of eth0: addresses with their labels."""
+    entries = [
+        {"local": text.partition("/")[0], "prefixlen": int(text.partition("/")[2]), "label": label}
+        for text, label in addresses
+    ]
+    return [{"ifname": "eth0", "addr_info": entries}]
+
+
+def test_own_addresses_are_exactly_those_wanted_and_others_stay() -> None:
+    there = links(("10.20.1.2/24", "eth0"), ("10.20.1.77/24", "eth0:gu"))
+    assert address_commands(there, {"eth0": "10.20.1.77/24"}) == []
+    assert address_commands(there, {}) == ["address del 10.20.1.77/24 dev eth0"]
+    assert address_commands(there, {"eth0": "10.20.1.2/24"}) == ["address del 10.20.1.77/24 dev eth0"]
+    assert address_commands(there, {"eth0": "10.9.0.2/24"}) == [
+        "address del 10.20.1.77/24 dev eth0",
+        "address add 10.9.0.2/24 dev eth0 label eth0:gu",
+    ]
+
+
+def test_lease_is_what_the_dhcp_server_told() -> None:
+    event = parse_event(b"gatelink-lease\tbound\t10.20.1.77\t24\t10.20.1.1 10.20.1.2\t10.20.1.1 9.9.9.9\t3600\n")
+    assert event is not None
+    assert event.given == Given("10.20.1.77/24", "10.20.1.1", ("10.20.1.1", "9.9.9.9"))
+    gone = parse_event(b"gatelink-lease\tleasefail\t\t\t\t\t\n")
+    assert gone is not None
+    assert gone.given is None
+
+
+@given(st.one_of(st.binary(max_size=2 * MOST_LINE_BYTES), st.lists(st.text(max_size=40), min_size=5, max_size=5)))
+def test_nothing_that_a_dhcp_server_tells_becomes_more_than_addresses(told: bytes | list[str]) -> None:
+    line = told if isinstance(told, bytes) else "\t".join(["gatelink-lease", "bound", *told]).encode()
+    event = parse_event(line)
+    if event is not None and event.given is not None:
+        words = (*event.given.address.split("/"), event.given.gateway, *event.given.dns)
+        assert all(set(word) <= set("0123456789.") for word in words)

@@ -8,30 +8,40 @@ that has reached it for ``BACK_S`` without a break: a line that flaps does not m
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
-from msgspec import Meta
+
+from .uplink_settings import UplinkConfig
 
 FAIL_S: Final = 15.0
 BACK_S: Final = 60.0
 FIRST_TABLE: Final = 6700
 """Of the routing tables and rules that are ours: one for each uplink, the last one for the uplink in use."""
 ACTIVE_TABLE: Final = 6799
-MOST_UPLINKS: Final = 8
 
 
-class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A way out; the first in the list is the best."""
+class Given(msgspec.Struct, frozen=True):
+    """What an interface is to have, by the configuration, by a DHCP server or by a modem."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-    interface: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,15}$")]
-    kind: Literal["ethernet", "wifi", "modem"] = "ethernet"
-    address: Annotated[str, Meta(max_length=18)] = ""
-    """Own address and prefix, 10.20.1.2/24; empty: what the system gave the interface (DHCP, modem)."""
-    gateway: Annotated[str, Meta(max_length=15)] = ""
-    """Of a fixed address; empty: that of the interface's own default route."""
+    address: str
+    """With its prefix: 10.20.1.2/24."""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        """The one that the address is in."""
+        return ipaddress.IPv4Interface(self.address).network
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """An uplink, and what its interface is to have by us. Nothing: what the system gave it, or ``text`` says why."""
+
+    uplink: UplinkConfig
+    given: Given | None = None
+    text: str = ""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -39,25 +49,38 @@ class Seen(msgspec.Struct, frozen=True):
 
     address: str = ""
     gateway: str = ""
+    prefix_length: int = 32
+    dns: tuple[str, ...] = ()
     reaches: bool | None = None
     """Whether the GateManager was reached by it; None: not tried yet."""
     text: str = ""
     """Why it cannot be used; empty if it can."""
+    has_line: bool = True
+    """Whether there is a cable, or a network in the air."""
+    overlaps: bool = False
+    """Its network is the machine side's as well."""
+    why: str = ""
+    """Why the GateManager was not reached."""
 
     @property
     def is_usable(self) -> bool:
         """Whether packets can be sent by it."""
         return bool(self.address and self.gateway and not self.text)
 
+    @property
+    def way(self) -> tuple[str, str]:
+        """Where packets go: a connection that was made by another one is dead."""
+        return (self.address, self.gateway) if self.is_usable else ("", "")
+
 
 class UplinkChoice:
     """Decides; ``active`` is the name in use, or empty."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], active: str = "") -> None:
         self._names = tuple(names)
         self._good_since: dict[str, float] = {}
         self._bad_since: float | None = None
-        self.active = ""
+        self.active = active if active in self._names else ""
 
     def decide(self, seen: Mapping[str, Seen], now: float) -> str:
         """Return the uplink that is to be in use from now on."""
@@ -90,48 +113,34 @@ class UplinkChoice:
         return self.active
 
 
-def uplink_mistakes(uplinks: Sequence[UplinkConfig], dev_interfaces: Sequence[str]) -> Iterator[str]:
-    """Every mistake of these settings with its key path."""
-    for index, uplink in enumerate(uplinks):
-        path = f"uplinks[{index}]"
-        if uplink.interface in dev_interfaces:
-            yield f"{path}.interface: {uplink.interface} is the machine side"
-        if uplink.interface in [other.interface for other in uplinks[:index]]:
-            yield f"{path}.interface: {uplink.interface} is there twice"
-        if bool(uplink.address) != bool(uplink.gateway):
-            yield f"{path}.gateway: address and gateway go together"
-        try:
-            interface = ipaddress.IPv4Interface(uplink.address) if uplink.address else None
-            gateway = ipaddress.IPv4Address(uplink.gateway) if uplink.gateway else None
-        except ValueError as error:
-            yield f"{path}.address: {error}"
-            continue
-        if interface is not None and ("/" not in uplink.address or interface.network.prefixlen > 30):
-            yield f"{path}.address: expected an address and its prefix like 10.20.1.2/24"
-        elif interface is not None and gateway is not None and gateway not in interface.network:
-            yield f"{path}.gateway: {gateway} is not in {interface.network}"
-
-
-def route_commands(uplinks: Sequence[tuple[str, str, Seen]], active: str, present: Sequence[int]) -> list[str]:
-    """Return the ``ip -batch`` lines for exactly these (name, interface, seen); ``present`` are our rules' priorities.
+def route_commands(uplinks: Sequence[tuple[str, str, Seen]], active: str, present: Sequence[str]) -> list[str]:
+    """Return the ``ip -batch`` lines for exactly these (name, interface, seen); ``present`` removes what is there.
 
     Each uplink has a table, for what is bound to it or sent from its address. The one in use has the last table, which
     is looked into behind the main table's own networks and instead of its default route: that one is not touched.
     """
-    commands = [f"rule del priority {priority}" for priority in present]
+    commands = list(present)
     usable = [(number, *entry) for number, entry in enumerate(uplinks) if entry[2].is_usable]
     for number, name, interface, seen in usable:
         table = FIRST_TABLE + 2 * number
-        gateway, address = ipaddress.IPv4Address(seen.gateway), ipaddress.IPv4Address(seen.address)
         commands += [
-            f"route replace default via {gateway} dev {interface} onlink table {table}",
+            *_routes(interface, seen, table),
             f"rule add oif {interface} lookup {table} priority {table}",
-            f"rule add from {address} lookup {table} priority {table + 1}",
+            f"rule add from {ipaddress.IPv4Address(seen.address)} lookup {table} priority {table + 1}",
         ]
         if name == active:
             commands += [
-                f"route replace default via {gateway} dev {interface} onlink table {ACTIVE_TABLE}",
+                *_routes(interface, seen, ACTIVE_TABLE)[-1:],
                 f"rule add lookup main suppress_prefixlength 0 priority {FIRST_TABLE - 1}",
                 f"rule add lookup {ACTIVE_TABLE} priority {ACTIVE_TABLE}",
             ]
     return commands
+
+
+def _routes(interface: str, seen: Seen, table: int) -> list[str]:
+    gateway, address = ipaddress.IPv4Address(seen.gateway), ipaddress.IPv4Address(seen.address)
+    network = ipaddress.IPv4Network((address, seen.prefix_length), strict=False)
+    return [
+        f"route replace {network} dev {interface} src {address} table {table}",
+        f"route replace default via {gateway} dev {interface} src {address} onlink table {table}",
+    ]

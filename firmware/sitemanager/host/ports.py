@@ -9,13 +9,14 @@ from sitemanager.core.desired import INTERFACE_PREFIX
 from sitemanager.core.local_requests import PortView
 
 from .network import programs
+from .network.uplinks import ways_out
 
 _NOT_PORTS: Final = re.compile(rf"lo|{INTERFACE_PREFIX}\d+|docker\d+|veth.*|sit\d+|ip6tnl\d+|tunl\d+|gre.*|erspan\d+")
 
 
 def ports() -> tuple[PortView, ...]:
     """Return the ports with their addresses, by name; ``default``: the way out leads by it. Raises NetworkError."""
-    ways_out = {str(route.get("dev", "")) for route in programs.ask_ip("-4", "route", "show", "default")}
+    ways = ways_out()
     found = []
     for link in programs.ask_ip("address", "show"):
         name = str(link.get("ifname", ""))
@@ -33,7 +34,7 @@ def ports() -> tuple[PortView, ...]:
                 mac=str(link.get("address", "")),
                 carrier="LOWER_UP" in flags and "NO-CARRIER" not in flags,
                 addresses=addresses,
-                default=name in ways_out,
+                default=name in ways,
             )
         )
     return tuple(sorted(found, key=lambda port: port.name))

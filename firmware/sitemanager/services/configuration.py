@@ -200,5 +200,6 @@ def _changes(before: Config, after: Config) -> tuple[str, ...]:
     names = {row.split(" = ")[0] for row in changed}
     lines = [*changed, *(f"without {row}" for row in gone if row.split(" = ")[0] not in names)]
     if not lines and before != after:
-        lines = [f"a password (shown as {HIDDEN})"]
+        is_order = to_toml(before, hide_passwords=True) != to_toml(after, hide_passwords=True)
+        lines = ["the order of entries" if is_order else f"a password (shown as {HIDDEN})"]
     return tuple(lines[:20])

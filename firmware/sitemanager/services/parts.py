@@ -99,6 +99,7 @@ def parts(around: Surroundings) -> list[Part]:
     checks = DeviceChecks(around.line, around.desk, around.report, lambda: around.status().now)
     uplinks = Uplinks(
         around.line,
+        around.desk,
         around.appliance,
         around.network,
         around.state,

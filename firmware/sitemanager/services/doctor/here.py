@@ -12,6 +12,7 @@ from sitemanager.core.diagnosis import Finding
 from sitemanager.core.discovery import arp
 from sitemanager.exceptions import NetworkError
 from sitemanager.host.network import programs
+from sitemanager.host.network.uplinks import ways_out
 from sitemanager.host.probes.ethernet import EthernetPort
 
 _PROBES = 2
@@ -21,7 +22,7 @@ _PATIENCE_S = 0.4
 def cables(dev_interfaces: Sequence[str]) -> tuple[Finding, ...]:
     """Say where a cable is missing. Raises NetworkError."""
     links = {str(link["ifname"]): link for link in programs.ask_ip("link", "show")}
-    uplinks = [str(route["dev"]) for route in programs.ask_ip("-4", "route", "show", "default") if "dev" in route]
+    uplinks = ways_out()
     findings = [_cable(name, links.get(name), "machine side") for name in dev_interfaces]
     findings += [_cable(name, links.get(name), "uplink") for name in dict.fromkeys(uplinks)]
     if not uplinks:
