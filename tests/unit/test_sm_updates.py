@@ -100,8 +100,10 @@ def test_slots_read_what_guard_and_installer_say(tmp_path: Path) -> None:
     slots = GuardedSlots(tmp_path, tmp_path, tmp_path)
     assert slots.system() is None
     assert slots.installation() == NOTHING
-    (tmp_path / "firmware").write_text("slot=B\nversion=0.2.0\nfell_back=A 0.3.0 crashes\ntrial=1\n")
-    assert slots.system() == System("B", "0.2.0", trial=True, fell_back="A 0.3.0 crashes")
+    (tmp_path / "firmware").write_text(
+        "slot=B\nversion=0.2.0\nboard=qemu_aarch64\nfell_back=A 0.3.0 crashes\ntrial=1\n"
+    )
+    assert slots.system() == System("B", "0.2.0", trial=True, board="qemu_aarch64", fell_back="A 0.3.0 crashes")
     (tmp_path / "update").write_text("00ff installing\n")
     (tmp_path / "progress").write_text("installing\n  0% Installing\n 40% Checking bundle done.\n")
     assert slots.installation() == Installation("00ff", "installing", 40)

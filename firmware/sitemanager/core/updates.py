@@ -25,6 +25,7 @@ class System(msgspec.Struct, frozen=True):
     slot: str
     version: str
     trial: bool = False
+    board: str = ""
     fell_back: str = ""
     """Why the system that was to run does not; empty where nothing fell back."""
 

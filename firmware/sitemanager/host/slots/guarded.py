@@ -44,7 +44,13 @@ class GuardedSlots:
         rows = dict(row.split("=", 1) for row in _text(self._run / "firmware").splitlines() if "=" in row)
         if not rows.get("slot"):
             return None
-        return System(rows["slot"][:16], rows.get("version", "")[:64], "trial" in rows, rows.get("fell_back", "")[:200])
+        return System(
+            slot=rows["slot"][:16],
+            version=rows.get("version", "")[:64],
+            trial="trial" in rows,
+            board=rows.get("board", "")[:64],
+            fell_back=rows.get("fell_back", "")[:200],
+        )
 
     def installation(self) -> Installation:
         """Return what became of the last installation."""

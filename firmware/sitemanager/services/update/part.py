@@ -107,8 +107,7 @@ class Firmware:
         """The guard may need a moment to say what runs; where there is none, it is looked for all the same."""
         while (system := self._slots.system()) is None:  # noqa: ASYNC110 - the guard is another program
             await asyncio.sleep(self._look_s * 5)
-        self._appliance.firmware, self._appliance.slot = system.version, system.slot
-        self._appliance.changed()
+        self._show(system)
         update = self._record.update
         if update is not None and not update.is_over:
             self._set(resumed(update, system, self._slots.installation()))
@@ -384,9 +383,14 @@ class Firmware:
             self._event("firmware", f"{update.state}: {update.text}"[:500])
             system = self._slots.system()
             if system is not None:
-                self._appliance.firmware, self._appliance.slot = system.version, system.slot
-                self._appliance.changed()
+                self._show(system)
         self._tell()
+
+    def _show(self, system: System) -> None:
+        """The GateManager shows what runs."""
+        self._appliance.hardware = system.board
+        self._appliance.firmware, self._appliance.slot = system.version, system.slot
+        self._appliance.changed()
 
     def _tell(self, *, anew: bool = False) -> None:
         update = self._record.update
