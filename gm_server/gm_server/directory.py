@@ -8,6 +8,7 @@
     acme.json        the account with the authority that issues it, if there is one
     gm.sqlite3       the records
     gm.sock          the running server's local socket
+    firmware/        bundles for SiteManagers, named by their ids; not in backups
     lock             held by the running server
     replaced/        what the last `gm restore` took the place of
 
@@ -28,6 +29,7 @@ from gatelink.files import sync_directory, write_atomically
 from gatelink.identity import Identity, from_pem, self_signed, to_pem
 
 from . import config
+from .appliances.bundle_files import FOLDER, BundleFiles
 from .appliances.virtual import VIRTUAL_NETWORK
 from .config import Config, check_virtual_network
 from .database.engine import Database
@@ -71,7 +73,17 @@ class DataDirectory:
     def strange_entries(self) -> list[str]:
         """Return what lies here and is not a GateManager's."""
         names = [entry.name for entry in self.path.iterdir()] if self.path.is_dir() else []
-        ours = (*_OURS, *(f".{name}" for name in _OURS), STAGING, READY, REPLACED, "acme.json", "gm.sock", ".backup-")
+        ours = (
+            *_OURS,
+            *(f".{name}" for name in _OURS),
+            STAGING,
+            READY,
+            REPLACED,
+            FOLDER,
+            "acme.json",
+            "gm.sock",
+            ".backup-",
+        )
         return [name for name in names if not name.startswith(ours)]
 
     def _finish_restore(self) -> None:
@@ -93,6 +105,10 @@ class DataDirectory:
         """Open the records."""
         network = check_virtual_network(self.config().virtual_network)
         return Database(self.database_path, info={VIRTUAL_NETWORK: network})
+
+    def bundle_files(self) -> BundleFiles:
+        """Return where firmware lies."""
+        return BundleFiles(self.path)
 
     def appliance_identity(self) -> Identity:
         """Return the certificate that parties pin."""

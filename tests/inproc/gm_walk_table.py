@@ -64,12 +64,15 @@ class Row(msgspec.Struct, frozen=True):
     """Status for whom it is not there."""
     also: int = 0
     """Another status of those to whom the answer is yes, where the test's server lacks something."""
+    file: bool = False
+    """What is sent is a firmware bundle, as it is."""
 
 
 _ID: Final = {
     "alarm_id": "alarm",
     "appliance_id": "appliance",
     "certificate_id": "certificate",
+    "bundle_id": "bundle",
     "claim_id": "claim",
     "device_id": "device",
     "domain_id": "domain",
@@ -78,6 +81,7 @@ _ID: Final = {
     "invitation_id": "invitation",
     "request_id": "request",
     "role_id": "role",
+    "rollout_id": "rollout",
     "session_id": "session",
     "token_id": "token",
     "user_id": "user",
@@ -85,9 +89,11 @@ _ID: Final = {
 }
 
 
-def _api(method: str, address: str, kind: Kind, body: Any = None, query: str = "", also: int = 0) -> Row:
+def _api(
+    method: str, address: str, kind: Kind, body: Any = None, query: str = "", also: int = 0, *, file: bool = False
+) -> Row:
     names = {name: thing for name, thing in _ID.items() if f"{{{name}}}" in address}
-    return Row(method, f"/api/v1{address}", kind, names, body, query, also=also)
+    return Row(method, f"/api/v1{address}", kind, names, body, query, also=also, file=file)
 
 
 API: Final = (
@@ -176,6 +182,16 @@ API: Final = (
     _api("GET", "/sessions/{session_id}", "see"),
     _api("POST", "/sessions/{session_id}/end", "change", {}),
     _api("POST", "/sessions/end", "own", {"reason": "night"}),
+    _api("GET", "/firmware", "own"),
+    _api("POST", "/firmware", "change", query="domain=$domain", file=True),
+    _api("GET", "/firmware/{bundle_id}", "see"),
+    _api("DELETE", "/firmware/{bundle_id}", "change"),
+    _api("GET", "/rollouts", "own"),
+    _api("POST", "/rollouts", "change", {"bundle": "$bundle", "domain": "$domain"}, also=409),
+    _api("GET", "/rollouts/{rollout_id}", "see"),
+    _api("GET", "/rollouts/{rollout_id}/targets", "see"),
+    _api("POST", "/rollouts/{rollout_id}/stop", "change"),
+    _api("POST", "/rollouts/{rollout_id}/resume", "change"),
 )
 
 
@@ -190,8 +206,9 @@ def _page(
     query: str = "",
     hidden: int = 404,
     also: int = 0,
+    file: bool = False,
 ) -> Row:
-    return Row(method, address, kind, names or ({"id": thing} if thing else {}), form, query, hidden, also)
+    return Row(method, address, kind, names or ({"id": thing} if thing else {}), form, query, hidden, also, file)
 
 
 _DEVICE: Final = {"name": "new", "address": "10.0.0.99"}
@@ -273,6 +290,17 @@ PORTAL: Final = (
     _page("POST", "/appliances/{id}/devices/add", "change", "appliance", _DEVICE),
     _page("GET", "/appliances/{id}/scan", "change", "appliance"),
     _page("POST", "/appliances/{id}/scan", "change", "appliance", also=409),
+    # Firmware
+    _page("GET", "/firmware", "own"),
+    _page("POST", "/firmware/upload", "change", query="domain=$domain", file=True),
+    _page("GET", "/firmware/{id}/remove", "see", "bundle"),
+    _page("POST", "/firmware/{id}/remove", "change", "bundle"),
+    _page("GET", "/firmware/{id}/roll-out", "see", "bundle"),
+    _page("POST", "/firmware/{id}/roll-out", "change", "bundle", {"domain": "$domain"}, also=409),
+    _page("GET", "/rollouts/{id}", "see", "rollout"),
+    _page("GET", "/rollouts/{id}/stop", "see", "rollout"),
+    _page("POST", "/rollouts/{id}/stop", "change", "rollout"),
+    _page("POST", "/rollouts/{id}/resume", "change", "rollout"),
     # Domains
     _page("GET", "/domains", "own"),
     _page("GET", "/domains/add", "own"),

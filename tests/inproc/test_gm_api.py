@@ -30,7 +30,7 @@ from inproc.gm_running import Appliance, RunningGm, User, open_session, running_
 ALL: tuple[Scope, ...] = ("read", "connect", "approve", "change")
 TAGS = (
     ("Domains", "Appliances"),
-    ("Claims", "Devices"),
+    ("Claims", "Devices", "Firmware"),
     ("Users", "Tokens"),
     ("Groups", "Roles", "Requests"),
     ("Grants", "Sessions", "Alarms", "Audit"),

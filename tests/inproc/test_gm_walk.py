@@ -30,6 +30,8 @@ from gm_server.acts.devices import NewDevice, ServicePorts
 from gm_server.acts.grants import NewGrant
 from gm_server.acts.users import NewUser
 from gm_server.api.resources import ENDPOINTS
+from gm_server.appliances import rollouts
+from gm_server.appliances.rollouts import Terms
 from gm_server.config import Limits
 from gm_server.database.tables import (
     AccessRequest,
@@ -43,12 +45,14 @@ from gm_server.database.tables import (
 )
 from gm_server.web.forms import csrf_token
 from gm_server.web.visitors import COOKIE, cookie_text
+from inproc.firmware_bundles import bundle_bytes, keep
 from inproc.gm_people import CONSOLE, ROLES, SENDER, World, actor, people, settle
 from inproc.gm_running import Appliance, RunningGm, running_gm, until
 from inproc.gm_walk_table import API, PORTAL, STREAMS, Kind, Row
 
 NOBODY: Final = "nobody"
 _CERTIFICATE: Final = self_signed("tundra-worker", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), 30).certificate
+_BUNDLE: Final = bundle_bytes("1.0", payload_bytes=1000)
 EVERYBODY: Final = (NOBODY, *people())
 _TUNDRA: Final = frozenset(f"tundra-{role}" for role in ROLES)
 _ADMINISTRATORS: Final = frozenset({"boss", "tundra-administrator"})
@@ -146,6 +150,14 @@ class Things:
                 return claims.create_claim(session, by, owner, SENDER, 7, now).id
             case "invitation":
                 return invitations.invite(session, by, "tundra-worker", SENDER, 7, now).id
+            case "bundle":
+                return keep(session, self._gm.directory.path, by, name, "tundra", now).id
+            case "rollout":
+                bundle_id, unit = self._make(session, "bundle", name, now), self._make(session, "appliance", name, now)
+                terms = Terms(wave_size=1, stop_after_failures=1, allow_older=False, during_sessions=False)
+                made = rollouts.add_rollout(session, bundle_id, world.domain, [unit], terms, "root", now)
+                rollouts.stop(session, made, "for the walk")
+                return made.id
             case "token":
                 return make_token(session, world.user, name, (), 1, now)[0].id
         return self._insert(session, kind, name, now)
@@ -268,6 +280,10 @@ class Person:
             self._connection = None
 
     def _dressed(self, row: Row, body: Any) -> tuple[dict[str, str], bytes | None]:
+        if row.file:
+            headers = {"Authorization": f"Bearer {self._token}", "Cookie": self.cookie, "X-CSRF": self._csrf}
+            sent = headers | {"Content-Type": "application/octet-stream"}
+            return {name: value for name, value in sent.items() if value.strip() != "Bearer"}, _BUNDLE
         if row.address.startswith("/api/"):
             headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
             if body is None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
@@ -28,7 +28,7 @@ from .limits import Buckets
 from .openapi import BASE, document
 from .page import page
 from .problems import HttpError, problem, problem_of
-from .reading import bearer_secret, read_body, read_query, read_tags, unauthorized
+from .reading import bearer_secret, check_is_file, read_body, read_query, read_tags, unauthorized
 from .resources import ENDPOINTS
 from .tags import tag_of
 
@@ -138,9 +138,11 @@ class Api:
             body=await read_body(request, endpoint.body) if endpoint.body is not None else None,
             tags=read_tags(request) if endpoint.current is not None else None,
         )
-        run = self._store.write if endpoint.writes else self._store.read
         try:
-            done = await run(self._work, endpoint, asked, now, self._reach.live.online_ids())
+            if endpoint.admit is None:
+                done = await self._do(endpoint, asked, now)
+            else:
+                done = await self._take_in(endpoint, endpoint.admit, asked, request)
         except HttpError as error:
             if error.status == 401:
                 self._unknown.take(group_of(address) if address else "", now)
@@ -157,6 +159,25 @@ class Api:
             return Response(status_code=204, headers=headers)
         return Response(msgspec.json.encode(result), endpoint.status, headers, "application/json")
 
+    async def _do(self, endpoint: Endpoint, asked: _Asked, now: float) -> _Done:
+        run = self._store.write if endpoint.writes else self._store.read
+        return await run(self._work, endpoint, asked, now, self._reach.live.online_ids())
+
+    async def _take_in(
+        self, endpoint: Endpoint, admit: Callable[[Session, Call], None], asked: _Asked, request: Request
+    ) -> _Done:
+        """Receive a file, once it is sure that its sender may send it; then who he is and may is asked again."""
+        check_is_file(request)
+        await self._store.read(self._work, msgspec.structs.replace(endpoint, work=admit), asked, self._clock())
+        goes_on = getattr(request.state, "goes_on", _nothing)
+        try:
+            async with self._reach.live.uploads.receive(request.stream(), goes_on) as received:
+                return await self._do(endpoint, msgspec.structs.replace(asked, body=received), self._clock())
+        except ClientDisconnect:
+            raise HttpError(400, "the body did not come") from None
+        except TimeoutError:
+            raise HttpError(408, "the body took too long") from None
+
     def _admit(self, token_key: bytes, group: str, now: float) -> None:
         """Raise HttpError (429) for who asks too often; nothing is read of the records for him."""
         known = token_key in self._by_token
@@ -164,7 +185,9 @@ class Api:
         if wait_s > 0:
             raise HttpError(429, "too many requests: ask more slowly", {"Retry-After": str(math.ceil(wait_s))})
 
-    def _work(self, session: Session, endpoint: Endpoint, asked: _Asked, now: float, online: frozenset[str]) -> _Done:
+    def _work(
+        self, session: Session, endpoint: Endpoint, asked: _Asked, now: float, online: frozenset[str] = frozenset()
+    ) -> _Done:
         found = actor_of_token(session, asked.secret, asked.address, now)
         if found is None:
             raise unauthorized("the token is unknown, over or revoked, or its user is disabled")
@@ -172,7 +195,8 @@ class Api:
         if by.scopes is not None and SCOPES[endpoint.scope] not in by.scopes:
             raise Forbidden(f"this needs a token with the scope {endpoint.scope}")
         sender, letters = self._reach.sender(), self._reach.letters()
-        call = Call(by, now, asked.names, asked.query, asked.body, online, sender, letters)
+        files = self._reach.live.uploads.files
+        call = Call(by, now, asked.names, asked.query, asked.body, online, sender, letters, files)
         if asked.tags is not None and endpoint.current is not None:
             current = tag_of(endpoint.current(session, call))
             if current not in asked.tags:
@@ -186,6 +210,10 @@ class Api:
                 self._noted.clear()
             self._noted[token_id] = now
             await self._store.note(note_use, token_id, now)
+
+
+def _nothing() -> None:
+    """Nobody is waiting."""
 
 
 class _EveryMethod(Route):

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from gm_server.access.actors import Actor
 from gm_server.acts import requests
 from gm_server.acts.tokens import Scope
+from gm_server.appliances.bundle_files import BundleFiles
 from gm_server.enrolment.claims import Sender
 from gm_server.service.live import Live
 
@@ -42,6 +43,7 @@ class Call(msgspec.Struct, frozen=True):
     """Ids of the appliances that are connected."""
     sender: Sender
     letters: requests.Sender
+    files: BundleFiles
 
     @property
     def id(self) -> str:
@@ -64,6 +66,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] = NoQuery
     body: Any = None
     """Type of the request's body; None: it has none."""
+    admit: Callable[[Session, Call], None] | None = None
+    """The body is firmware: raises for who may not send any, before a byte is read. ``body`` is ``Received`` then."""
     answer: Any = None
     """Type of the answer's body; None: 204, it has none."""
     created: str = ""

@@ -14,10 +14,12 @@ from gm_server import __version__
 
 from .endpoints import Endpoint
 from .problems import MEDIA_TYPE, Problem
+from .reading import FILE_TYPE
 from .resources import ENDPOINTS
 
 BASE: Final = "/api/v1"
 _NAME: Final = re.compile(r"{(\w+)}")
+_FILE: Final[dict[str, Any]] = {"type": "string", "contentMediaType": FILE_TYPE}
 _DESCRIPTION: Final = """\
 Everything that administrators do in the portal, for programs. A token (`Authorization: Bearer glt_…`) acts for the user
 who made it, within its scopes; what its user may not see does not exist for it.
@@ -70,6 +72,7 @@ _PROBLEMS: Final = {
     HTTPStatus.FORBIDDEN: "The token's scopes, or its user's roles, do not allow it.",
     HTTPStatus.NOT_FOUND: "It does not exist, or the token's user may not see it.",
     HTTPStatus.METHOD_NOT_ALLOWED: "The address does not have this method; `Allow` says which it has.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body took longer than is allowed.",
     HTTPStatus.CONFLICT: "It exists already, or something else depends on it.",
     HTTPStatus.PRECONDITION_FAILED: "Somebody changed it meanwhile: read it again.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too long.",
@@ -103,6 +106,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.body is not None:
         schema = _schema(endpoint.body)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if endpoint.admit is not None:
+        operation["requestBody"] = {"required": True, "content": {FILE_TYPE: {"schema": _FILE}}}
     return operation
 
 
@@ -151,6 +156,8 @@ def _failures(endpoint: Endpoint) -> dict[str, Any]:
         statuses.append(412)
     if endpoint.body is not None:
         statuses += [413, 415]
+    if endpoint.admit is not None:
+        statuses += [408, 415]
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
 
 

@@ -12,6 +12,7 @@ from .problems import HttpError
 MAX_BODY_BYTES: Final = 256 * 1024
 """A security limit: bodies are held in memory."""
 MAX_TAGS: Final = 16
+FILE_TYPE: Final = "application/octet-stream"
 
 
 def read_query(request: Request, kind: type[msgspec.Struct]) -> Any:
@@ -48,6 +49,13 @@ async def read_body(request: Request, kind: Any) -> Any:
         return msgspec.convert(_whole(msgspec.json.decode(bytes(data))), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HttpError(400, f"the body is wrong: {error}") from None
+
+
+def check_is_file(request: Request) -> None:
+    """Raise HttpError (415) unless the body is a file as it is."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != FILE_TYPE:
+        raise HttpError(415, f"expected a body of the type {FILE_TYPE}")
 
 
 def _whole(value: Any) -> Any:

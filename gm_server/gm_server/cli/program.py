@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "grants": "grants",
     "requests": "requests",
     "sessions": "sessions",
+    "firmware": "firmware",
     "certificates": "certificates",
     "tokens": "tokens",
     "sms": "sms",

@@ -35,8 +35,9 @@ class _Connection(H11Protocol):
     """uvicorn's protocol with an end to its patience."""
 
     def __init__(self, browsers: Browsers, place: Place) -> None:
-        # What requests find as ``request.state.known_as``: told of who is signed in.
-        super().__init__(browsers.config, browsers.state, {"known_as": self.known_as}, browsers.loop)
+        # What requests find as ``request.state.known_as``: told of who is signed in; ``goes_on``: of a long one.
+        told = {"known_as": self.known_as, "goes_on": self.goes_on}
+        super().__init__(browsers.config, browsers.state, told, browsers.loop)
         self._browsers = browsers
         self._place = place
         self._user_id = ""
@@ -71,6 +72,10 @@ class _Connection(H11Protocol):
         if self._user_id != user_id:
             self._browsers.known(self._place, self._user_id, user_id, self)
             self._user_id = user_id
+
+    def goes_on(self) -> None:
+        """Give the request that runs another ``REQUEST_S``: for uploads of who is known, which bound their own time."""
+        self._set_deadline(REQUEST_S)
 
     def drop(self) -> None:
         """End the connection now."""

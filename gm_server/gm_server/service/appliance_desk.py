@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeAlias
 
 from gatelink.messages import (
     ApplianceEvent,
@@ -12,18 +11,17 @@ from gatelink.messages import (
     DeviceStates,
     FirmwareFetch,
     FirmwareProgress,
-    Refusal,
     ScanResult,
 )
+from gm_server.appliances.bundle_files import BundleFiles
 from gm_server.database.store import Store
 
 from .appliance_peer import AppliancePeer, Report
+from .firmware import FirmwareDesk
 from .peers import Peers
 from .reports import Reports
 from .sampling import Sampling
 from .scans import Scans
-
-FirmwareMessage: TypeAlias = FirmwareFetch | FirmwareProgress
 
 
 class ApplianceDesk:
@@ -33,20 +31,21 @@ class ApplianceDesk:
         self,
         store: Store,
         peers: Peers,
+        files: BundleFiles,
         clock: Callable[[], float],
         take_bytes: Callable[[str], tuple[int, int]],
     ) -> None:
         self.reports = Reports(store, peers, clock)
         self.scans = Scans()
         self.sampling = Sampling(store, peers, clock, take_bytes)
-        self.on_firmware: Callable[[AppliancePeer, FirmwareMessage], None] = _no_firmware
-        """Who serves bundles."""
+        self.firmware = FirmwareDesk(store, peers, files, clock)
         peers.said, peers.came, peers.left = self.said, self.came, self.left
 
     def came(self, peer: AppliancePeer) -> None:
         """An appliance logged in."""
         self.sampling.came(peer)
         self.reports.look()
+        self.firmware.look()
 
     def left(self, peer: AppliancePeer) -> None:
         """Its connection is gone."""
@@ -66,19 +65,14 @@ class ApplianceDesk:
             case ScanResult():
                 self.scans.result(peer, message)
             case FirmwareFetch() | FirmwareProgress():
-                self.on_firmware(peer, message)
+                self.firmware.heard(peer, message)
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Start what runs as long as the server; its owner cancels it."""
-        return [asyncio.create_task(self.reports.run()), asyncio.create_task(self.sampling.run())]
+        return [asyncio.create_task(part.run()) for part in (self.reports, self.sampling, self.firmware)]
 
     async def close(self) -> None:
         """Write what is not written yet."""
         await self.reports.flush()
         await self.sampling.take()
-
-
-def _no_firmware(peer: AppliancePeer, message: FirmwareMessage) -> None:
-    if isinstance(message, FirmwareFetch):
-        text = "this bundle is not offered here"
-        peer.channel.send(Refusal(code="unknown-bundle", text=text, request_id=message.request_id))
+        await self.firmware.close()

@@ -19,6 +19,7 @@ from gatelink.exceptions import GatelinkError, Refused
 from gatelink.messages import FoundDevice
 from gm_server.access.history import ENDED_BY_ADMINISTRATOR
 from gm_server.access.live import Session
+from gm_server.appliances.bundle_files import BundleFiles
 from gm_server.database.store import Store
 from gm_server.texting.sender import TextMessages
 
@@ -26,6 +27,7 @@ from .appliance_peer import AppliancePeer
 from .peers import Peers
 from .scans import Scans
 from .sessions import Sessions
+from .uploads import Uploads
 
 BEAT_S: Final = 1.0
 REMEMBERED: Final = 256
@@ -197,12 +199,14 @@ class Live:
         sessions: Sessions,
         scans: Scans,
         texts: TextMessages,
+        bundles: BundleFiles,
         clock: Callable[[], float],
         reload: Callable[[], None],
     ) -> None:
         self._store = store
         self.texts = texts
         """Sends text messages, also a test."""
+        self.uploads = Uploads(bundles)
         self._scans = scans
         self._scan_results: dict[str, ScanState] = {}
         self._scan_tasks: set[asyncio.Task[None]] = set()

@@ -126,9 +126,10 @@ class Server:
         self.post = Postman(self.store, config.name, clock)
         self.alarms = AlarmKeeper(self.store, self.peers, self._own_certificates, self._told, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
-        self.appliance_desk = ApplianceDesk(self.store, self.peers, clock, self.sessions.traffic.take)
+        files = self._directory.bundle_files()
+        self.appliance_desk = ApplianceDesk(self.store, self.peers, files, clock, self.sessions.traffic.take)
         scans = self.appliance_desk.scans
-        self.live = Live(self.store, self.peers, self.sessions, scans, self.texts, clock, self.reload)
+        self.live = Live(self.store, self.peers, self.sessions, scans, self.texts, files, clock, self.reload)
         letters = partial(self._letters, seals)
         portal = Portal(self.store, self.live, self._about, self._sender, letters, self._identity, clock)
         self.missing_files = portal.assets.missing
@@ -235,6 +236,7 @@ class Server:
     def _on_decided(self) -> None:
         """The records changed, and everybody was judged by them."""
         self.appliance_desk.reports.look()
+        self.appliance_desk.firmware.look()
         self.access.look()
 
     def _letters(self, seals: Seals) -> requests.Sender:

@@ -42,6 +42,11 @@ DONE: Final[Mapping[str, str]] = {
     "request-denied": "Denied.",
     "request-made": "Asked. Whoever may decide it is told.",
     "request-withdrawn": "Taken back.",
+    "firmware-added": "The firmware is here. Roll it out, and gateways fetch it.",
+    "firmware-removed": "The firmware is removed.",
+    "rollout-started": "The roll-out runs. This page follows it.",
+    "rollout-stopped": "The roll-out is stopped.",
+    "rollout-resumed": "The roll-out goes on.",
     "alarm-seen": "Marked as seen.",
     "test-sent": "A test is on its way; the log below says what became of it.",
 }

@@ -27,7 +27,7 @@ from gm_server.acts.paging import Paging
 from gm_server.acts.requests import Sender as Letters
 from gm_server.database.store import Store
 from gm_server.enrolment.claims import Sender
-from gm_server.exceptions import Conflict, DatabaseError, Forbidden, NotFound
+from gm_server.exceptions import Conflict, DatabaseError, Forbidden, NotFound, Overloaded
 from gm_server.service.live import Live
 
 from .assets import Assets
@@ -80,8 +80,13 @@ class Portal:
         self.assets = Assets()
         self.renderer = Renderer(self.assets)
 
-    def page(self, make: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        """Return an endpoint that makes a page for who is signed in, and sends everybody else to sign in."""
+    def page(
+        self, make: Callable[[Visit], Awaitable[Response]], *, takes_file: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that makes a page for who is signed in, and sends everybody else to sign in.
+
+        With ``takes_file`` what is posted is a file as it is, which ``make`` reads; the form's token is in a header.
+        """
 
         async def endpoint(request: Request) -> Response:
             entered = await self.enter(request)
@@ -90,7 +95,7 @@ class Portal:
             visit = Visit(self, request, entered)
             try:
                 if request.method == "POST":
-                    visit.form = await read_form(request)
+                    visit.form = Form() if takes_file else await read_form(request)
                     check_csrf(request, visit.form, visit.visitor.secret)
                 return await make(visit)
             except SignedOut:
@@ -259,6 +264,7 @@ def status_of(error: GatelinkError) -> int:
         Forbidden: 403,
         InputError: 422,
         DatabaseError: 503,
+        Overloaded: 503,
     }
     return next((status for kind, status in kinds.items() if isinstance(error, kind)), 500)
 

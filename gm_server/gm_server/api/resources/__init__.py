@@ -6,11 +6,12 @@ from typing import Final
 
 from gm_server.api.endpoints import Endpoint
 
-from . import access, devices, people, places, records
+from . import access, devices, firmware, people, places, records
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *places.ENDPOINTS,
     *devices.ENDPOINTS,
+    *firmware.ENDPOINTS,
     *people.ENDPOINTS,
     *access.ENDPOINTS,
     *records.ENDPOINTS,

@@ -163,12 +163,16 @@ class FirmwareRollout(Base):
     __tablename__ = "firmware_rollouts"
     id: Mapped[str] = mapped_column(primary_key=True)
     bundle_id: Mapped[str] = mapped_column(belongs_to("firmware_bundles.id"))
+    domain_id: Mapped[str] = mapped_column(belongs_to("domains.id"))
+    """In or below which all its appliances are: whoever has roles there sees it."""
     wave_size: Mapped[int]
     stop_after_failures: Mapped[int]
     allow_older: Mapped[bool]
     during_sessions: Mapped[bool]
     state: Mapped[str] = mapped_column(String(16))
-    """``running``, ``paused``, ``stopped`` or ``finished``."""
+    """``running``, ``stopped`` or ``finished``."""
+    text: Mapped[str] = mapped_column(Text, default="")
+    """Why it was stopped."""
     created_at: Mapped[float]
     created_by: Mapped[str]
 
@@ -181,7 +185,7 @@ class FirmwareTarget(Base):
     appliance_id: Mapped[str] = mapped_column(belongs_to("appliances.id"), primary_key=True, index=True)
     position: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
-    """``pending`` or a ``messages.FirmwareState``."""
+    """``pending``, ``offered`` (and nothing heard since), or a ``messages.FirmwareState``."""
     percent: Mapped[int] = mapped_column(default=0)
     text: Mapped[str] = mapped_column(Text, default="")
     changed_at: Mapped[float]

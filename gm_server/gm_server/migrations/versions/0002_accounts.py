@@ -427,15 +427,20 @@ def upgrade() -> None:
         "firmware_rollouts",
         sa.Column("id", sa.String(length=128), nullable=False),
         sa.Column("bundle_id", sa.String(length=128), nullable=False),
+        sa.Column("domain_id", sa.String(length=128), nullable=False),
         sa.Column("wave_size", sa.Integer(), nullable=False),
         sa.Column("stop_after_failures", sa.Integer(), nullable=False),
         sa.Column("allow_older", sa.Boolean(), nullable=False),
         sa.Column("during_sessions", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("created_by", sa.String(length=128), nullable=False),
         sa.ForeignKeyConstraint(
             ["bundle_id"], ["firmware_bundles.id"], name=op.f("fk_firmware_rollouts_bundle_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["domain_id"], ["domains.id"], name=op.f("fk_firmware_rollouts_domain_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_firmware_rollouts")),
     )

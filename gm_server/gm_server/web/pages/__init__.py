@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 from gm_server.web.streams import live
 from gm_server.web.visits import Portal
 
-from . import appliances, devices, domains, grants, overview, people, records, requests, settings
+from . import appliances, devices, domains, firmware, grants, overview, people, records, requests, settings
 
 PAGES = (
     *overview.PAGES,
@@ -17,6 +17,7 @@ PAGES = (
     *people.PAGES,
     *grants.PAGES,
     *requests.PAGES,
+    *firmware.PAGES,
     *records.PAGES,
     *settings.PAGES,
 )
@@ -25,6 +26,7 @@ PAGES = (
 def routes(portal: Portal) -> list[BaseRoute]:
     """Return the routes of all pages."""
     found: list[BaseRoute] = [Route("/live", portal.page(live), methods=["GET"])]
+    found.append(Route(firmware.UPLOAD, portal.page(firmware.upload, takes_file=True), methods=["POST"]))
     for address, make, methods in PAGES:
         found.append(Route(address, portal.page(make), methods=methods))
     return found

@@ -16,7 +16,7 @@ from gm_server.acts import appliances as acts
 from gm_server.acts import claims as claim_acts
 from gm_server.acts import devices as device_acts
 from gm_server.acts import grants as grant_acts
-from gm_server.acts import history
+from gm_server.acts import history, rollouts
 from gm_server.acts import sessions as session_acts
 from gm_server.acts.appliances import ApplianceChange, ApplianceDetail
 from gm_server.acts.domains import list_domains
@@ -67,6 +67,7 @@ async def show(visit: Visit) -> Response:
         open_sessions=[one for one in visit.live.sessions() if one.appliance_id == appliance.id],
         grants=found.grants,
         events=found.events,
+        update=found.update,
         period=period if period in PERIODS else "day",
         latency=_latency(visit, found.samples, since),
         traffic=_traffic(visit, found.samples, since),
@@ -80,6 +81,7 @@ class _Found(history.ApplianceHistory, frozen=True, kw_only=True):
     devices: tuple[device_acts.DeviceView, ...]
     sessions: tuple[session_acts.SessionView, ...]
     grants: tuple[grant_acts.GrantView, ...]
+    update: rollouts.TargetView | None
 
 
 def _look(session: Session, by: Actor, reference: str, now: float, since: float) -> _Found:
@@ -94,6 +96,7 @@ def _look(session: Session, by: Actor, reference: str, now: float, since: float)
         status=history.status_in(appliance.status),
         devices=device_acts.list_devices(session, by, Paging(limit=500), now, appliance=appliance.id).items,
         sessions=session_acts.list_sessions(session, by, few, now, appliance=appliance.id, live=False).items,
+        update=rollouts.last_of_appliance(session, by, appliance.id) if whole else None,
         grants=grant_acts.list_grants(session, by, few, now, appliance=appliance.id, state="valid").items
         if whole
         else (),
