@@ -52,9 +52,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
+        self._held: float | None = None
 
     def __call__(self) -> float:
-        return time.time() + self.ahead_s
+        return (time.time() if self._held is None else self._held) + self.ahead_s
+
+    def hold(self) -> None:
+        """From now on time goes on by ``ahead_s`` alone: how busy the machine is does not matter."""
+        self._held = time.time()
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from netns.link_ground import (
     wait_until_resumed,
 )
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 VICTIMS = ("sm", "gm", "agent", "service")
 
 

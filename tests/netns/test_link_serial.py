@@ -12,7 +12,7 @@ from lab import Lab, Process, knock, wait_until
 from lab.products import APPLIANCE, System
 from netns.link_ground import quick_system, wait_until_resumed
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 BREAK_S = 8.0
 """Longer than it takes until both sides know; the SM's own limit is 45 s."""
 _READ = """

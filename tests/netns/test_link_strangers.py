@@ -14,10 +14,10 @@ from lab import Lab, Place, wait_until
 from lab.products import APPLIANCE, GM_ADDRESS, System
 from netns.link_ground import Poller, now, quick_system, wait_until_resumed
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 BACK_S = 20.0
 """For the SM to be back, its start on a loaded machine included."""
-GAP_S = 3.0
+GAP_S = 10.0
 """The longest that a poll over a running session may take."""
 RESIDENT_MIB = 300
 DESCRIPTORS = 5000

@@ -12,7 +12,7 @@ from lab.products import PLC_ADDRESS, System
 from netns.link_ground import Poller, quick_system, wait_until_resumed
 from netns.link_use import session
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 UPLINKS = (
     '[{name = "office", interface = "eth0", address = "10.20.1.2/24", gateway = "10.20.1.1"},'
     ' {name = "reserve", interface = "eth2", address = "198.51.100.130/30", gateway = "198.51.100.129"}]'

@@ -13,7 +13,7 @@ from gatelink.identity import self_signed, to_pem
 from lab import Lab, MitmRelay, start_proxy
 from lab.products import GM_ADDRESS, GateManager, LinkManager
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 
 NOW = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 

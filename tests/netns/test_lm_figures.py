@@ -13,7 +13,7 @@ import pytest
 from lab import Lab, ping, wait_until
 from lab.products import PLC_ADDRESS, System
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 TIMES = 5
 IDLE_S = 10.0
 

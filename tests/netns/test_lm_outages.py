@@ -13,7 +13,7 @@ from lab import Lab, Process, wait_until
 from lab.products import PLC_ADDRESS, System
 from netns.test_lm_overlap import routes
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 OUTAGE_S = 30.0
 SETTINGS = (
     "[session]",

@@ -14,7 +14,7 @@ import pytest
 from lab import Lab, Place, wait_until
 from lab.products import PLC_ADDRESS, SiteManager, System
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 
 _CLIENT = (
     "import sys; from pymodbus.client import ModbusTcpClient\n"

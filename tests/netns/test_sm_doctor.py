@@ -22,7 +22,7 @@ from lab.mitm import MitmRelay
 from lab.products import APPLIANCE, System
 from lab.proxy import start_proxy
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 _PORTAL = """
 import http.server
 class Portal(http.server.BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ from lab.products import APPLIANCE, System
 from lab.simulators import STATION_MAC
 from netns.link_ground import quick_system
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
