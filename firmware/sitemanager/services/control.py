@@ -148,6 +148,8 @@ class Control:
                 self.sessions.change(message)
             case EndSession():
                 self.sessions.end(message)
+            case Refusal(code="replaced"):
+                self._report("this connection ends: a newer one of this SiteManager takes its place")
             case Refusal():
                 self._report(f"the GateManager refused a message: {message.text}")
                 self._line.received(message)
