@@ -21,7 +21,7 @@ from lab import Lab, MissingRights, wait_until
 from lab.processes import Process
 from lab.products import PLC_ADDRESS, System
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
 PATIENCE_MS = 60_000
 NAME = "plc.press.line3.acme.gatelink"
 PEAK = re.compile(r"L[\d.]+ [12]?\d\.\d")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import secrets
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,6 +117,7 @@ class OfficeGm:
         self.appliances: tuple[ApplianceView, ...] = (PRESS,)
         self.devices: tuple[DeviceAccess, ...] = (PLC, HMI)
         self.addresses = ADDRESSES
+        self.heeds_avoid = True
         self.refuse_connect: Refusal | None = None
         self.announced: Identity | None = None
         """Whom the GM names as the SM, if not the SM."""
@@ -240,7 +242,9 @@ class OfficeGm:
                 self.send(self.access_answer(number))
             case WatchTree(request_id=number):
                 self.send(Done(request_id=number))
-            case Connect():
+            case Connect(resume_session_id=resumed):
+                if resumed == next(reversed(self.sessions), ""):  # as the real one: to every party, also who asks
+                    self.send(EndSession(session_id=resumed, code="resumed", reason="the session goes on"))
                 self.send(self._answer(message))
             case Disconnect(request_id=number):
                 self.send(Done(request_id=number))
@@ -264,9 +268,16 @@ class OfficeGm:
             appliance_id=request.appliance_id,
             name=appliance.name,
             domain=appliance.domain,
-            tunnel=self.addresses,
+            tunnel=self._tunnel(request.avoid if self.heeds_avoid else ()),
             devices=tuple(d for d in devices if not request.device_ids or d.device_id in request.device_ids),
         )
+
+    def _tunnel(self, avoid: Sequence[str]) -> TunnelAddresses:
+        """The next that is not to be avoided."""
+        pc, gateway = map(ipaddress.IPv4Address, (self.addresses.pc, self.addresses.gateway))
+        while str(pc) in avoid:
+            pc, gateway = pc + 4, gateway + 4
+        return TunnelAddresses(str(pc), str(gateway))
 
     async def _note(self) -> None:
         async with self._news:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,7 @@ from lm_client.core.local import (
     Status,
     TrustKey,
 )
+from lm_client.service.rules import KernelRoute
 
 FRAME = b"\xff" * 12 + b"\x08\x00" + b"hello" * 20
 BOTH = {"gl0": {"192.168.50.10", "192.168.50.11"}}
@@ -138,6 +140,40 @@ def test_adapter_is_made_anew_when_resumed_with_other_addresses(tmp_path: Path) 
             await office.until(lambda: "up on" in office.log.partition("resuming")[2], "the resumption")
             assert [str(adapter.pc) for adapter in office.network.adapters.values()] == ["198.18.0.6"]
             assert set(office.routes["gl0"]) == BOTH["gl0"]
+
+    asyncio.run(run())
+
+
+def _other_session() -> list[KernelRoute]:
+    """Of another GateManager, through another agent of this PC: it was given the same two addresses."""
+    ends = (("198.18.0.2/32", "local"), ("198.18.0.1/32", "unicast"))
+    return [KernelRoute(IPv4Network(destination), kind, "gl7", ()) for destination, kind in ends]
+
+
+def test_another_tunnel_is_asked_for_when_another_gm_gave_the_same(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            office.network.surroundings += _other_session()
+            await _connect(office)
+            assert [str(adapter.pc) for adapter in office.network.adapters.values()] == ["198.18.0.6"]
+            first, second = (word for word in gm.said if isinstance(word, Connect))
+            assert (first.avoid, first.resume_session_id) == ((), None)
+            assert (second.avoid, second.resume_session_id) == (("198.18.0.2",), "s1")
+
+    asyncio.run(run())
+
+
+def test_nothing_is_left_when_the_gm_has_no_other_tunnel(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            office.network.surroundings += _other_session()
+            gm.heeds_avoid = False
+            with pytest.raises(
+                Refused, match=r"no other tunnel, and 198\.18\.0\.2 is in use on this PC already \(gl7\): "
+            ):
+                await _connect(office)
+            assert office.network.opened == 0
+            assert (await gm.heard(SessionEnded)).session_id == "s2"
 
     asyncio.run(run())
 

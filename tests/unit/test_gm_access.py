@@ -125,6 +125,14 @@ def test_tunnel_pool_says_when_it_is_empty() -> None:
     assert pool.allocate() == tunnels[0]
 
 
+def test_addresses_to_avoid_are_not_given() -> None:
+    pool = TunnelPool(ipaddress.IPv4Network("10.0.0.0/28"))
+    assert pool.allocate(("10.0.0.2", "10.0.0.6", "192.168.0.2", "nonsense")).pc == "10.0.0.10"
+    with pytest.raises(Refused, match="in use"):
+        pool.allocate(("10.0.0.2", "10.0.0.6", "10.0.0.14"))
+    assert pool.allocate().pc == "10.0.0.14"
+
+
 @pytest.mark.parametrize("pc", ["10.0.0.1", "10.0.0.3", "10.0.0.10", "9.255.255.254", "192.168.0.2"])
 def test_reserving_fails_when_the_address_is_no_pc_of_the_network(pc: str) -> None:
     assert TunnelPool(ipaddress.IPv4Network("10.0.0.0/29")).reserve(pc) is None

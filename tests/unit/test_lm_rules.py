@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from gatelink.exceptions import InputError
-from lm_client.service.rules import KernelRoute, check_destinations, check_ends, parse_host
+from lm_client.service.rules import KernelRoute, check_destinations, check_ends, check_free, parse_host
 
 GATEWAY = IPv4Address("10.10.1.1")
 SURROUNDINGS = [
@@ -103,3 +103,10 @@ def test_ends_are_checked_when_a_tunnel_is_opened(pc: str, gateway: str, prefix_
     else:
         with pytest.raises(InputError, match="not two hosts of one"):
             check_ends(IPv4Address(pc), IPv4Address(gateway), prefix_length)
+
+
+@pytest.mark.parametrize("taken", ["198.18.0.1", "10.10.1.2", "192.168.50.10"])
+def test_tunnel_is_refused_when_an_end_is_in_use(taken: str) -> None:
+    check_free([IPv4Address("198.18.0.6"), IPv4Address("198.18.0.5")], SURROUNDINGS)
+    with pytest.raises(InputError, match=rf"^{taken} is in use on this PC already \((gl0|eth0)\): connect again$"):
+        check_free([IPv4Address("198.18.0.6"), IPv4Address(taken)], SURROUNDINGS)

@@ -11,6 +11,7 @@ from .shapes import (
     Der,
     Devices,
     Identifier,
+    Ipv4,
     Message,
     Mode,
     Name,
@@ -32,6 +33,8 @@ class Connect(Message, frozen=True):
     reason: Text = ""
     resume_session_id: Identifier | None = None
     """A session of this user with this appliance that broke: it is ended and its addresses are kept."""
+    avoid: Annotated[tuple[Ipv4, ...], Meta(max_length=16)] = ()
+    """Addresses of this PC's end that the GM gave and that are in use there: another GM gave them, too."""
 
 
 class Disconnect(Message, frozen=True):

@@ -219,7 +219,8 @@ class Sessions:
         kept_pc: str | None,
         now: float,
     ) -> Session:
-        tunnel = (self._tunnels.reserve(kept_pc) if kept_pc else None) or self._tunnels.allocate()
+        kept = self._tunnels.reserve(kept_pc) if kept_pc and kept_pc not in request.avoid else None
+        tunnel = kept or self._tunnels.allocate(request.avoid)
         session = Session(
             session_id=new_id("ses"),
             user_id=user.user_id,

@@ -174,8 +174,12 @@ class GateManager:
         adopt: Callable[[Connected], None],
         *,
         bridged: bool = False,
+        avoid: tuple[str, ...] = (),
     ) -> Connected:
-        """Ask for a session; ``adopt`` is called before any later message of the GateManager is looked at."""
+        """Ask for a session; ``adopt`` is called before any later message of the GateManager is looked at.
+
+        ``avoid`` are this PC's ends of tunnels that it gave and that are in use here.
+        """
         return await self.request(
             lambda number: Connect(
                 request_id=number,
@@ -184,6 +188,7 @@ class GateManager:
                 mode="bridged" if bridged else "routed",
                 reason=reason,
                 resume_session_id=resume,
+                avoid=avoid,
             ),
             Connected,
             adopt,

@@ -39,6 +39,8 @@ _DISCONNECT_TIMEOUT_S: Final = 1.0
 _OWN_REASON_S: Final = 1.0
 """How long an attempt whose line broke may take to say itself why."""
 _MAX_TEXT_CHARACTERS: Final = 512
+_MOST_AVOIDED: Final = 16
+"""As many as fit into ``Connect``."""
 R = TypeVar("R")
 
 
@@ -63,7 +65,7 @@ class Session:
         self.devices: tuple[DeviceAccess, ...] = ()
         self.key_is_new = False
         self.wiring = Wiring(around, self.finish, wish)
-        self.serial = SerialPorts(around.serial_directory, around.serial_forms, self._note)
+        self.serial = SerialPorts(around.serial_directory, around.serial_forms, self._note, around.com_pairs)
         self._bridged = wish.bridged
         self.gone = asyncio.Event()
         """Nothing of it is left."""
@@ -172,9 +174,7 @@ class Session:
         around = self._around
         if resume is not None:
             await around.gm.wait_connected()
-        answer = await around.gm.connect(
-            self.appliance_id, self._device_ids, self._reason, resume, self._adopt, bridged=self._bridged
-        )
+        answer = await self._ask(resume)
         presented = key_sha256(answer.peer_certificate)
         self.key_is_new = around.keys.check(self.appliance_id, self.name, presented)
         tls = await _together(self._open_line(answer), self.wiring.set_up(answer))
@@ -195,6 +195,23 @@ class Session:
         await self._follow_serial()
         self.state, self._detail = "up", ""
         self._note(f"up on {self.wiring.interface}")
+
+    async def _ask(self, resume: str | None) -> Connected:
+        """Ask the GateManager until it gives a tunnel that is free here: GateManagers do not know of each other."""
+        around, wanted = self._around, (self.appliance_id, self._device_ids, self._reason)
+        avoid: tuple[str, ...] = ()
+        while True:
+            asking = around.gm.connect(*wanted, resume, self._adopt, bridged=self._bridged, avoid=avoid)
+            answer, routes = await asyncio.gather(asking, around.addresses.routes())
+            obstacle = self.wiring.obstacle(answer.tunnel, routes)
+            if not obstacle:
+                return answer
+            if answer.tunnel.pc in avoid or len(avoid) == _MOST_AVOIDED:
+                raise LinkError(f"the GateManager gives no other tunnel, and {obstacle}: end that session")
+            self._note(f"another tunnel is asked for: {obstacle}")
+            avoid += (answer.tunnel.pc,)
+            # The one that was given is over with the next question, and its end is no longer about this session.
+            resume, self.session_id = answer.session_id, ""
 
     def _adopt(self, answer: Connected) -> None:
         self.session_id = answer.session_id

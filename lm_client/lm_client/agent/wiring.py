@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gatelink.exceptions import InputError
-from gatelink.messages import Connected, DeviceAccess
+from gatelink.messages import Connected, DeviceAccess, TunnelAddresses
 from gatelink.tunnel.devices import FrameDevice, TapLike
 from lm_client.core.addressing import Choice
+from lm_client.service.rules import KernelRoute, in_use, parse_host
 
 from .adapter import Adapter, Plan
 from .surroundings import Surroundings
@@ -54,6 +55,13 @@ class Wiring:
     def tap(self) -> TapLike | FrameDevice | None:
         """The adapter's TAP, while there is an adapter."""
         return self._adapter.tap if self._adapter else None
+
+    def obstacle(self, tunnel: TunnelAddresses, routes: Sequence[KernelRoute]) -> str:
+        """Return what of the PC, given its routes, has one of the ends already; or ""."""
+        ends = (tunnel.pc, tunnel.gateway)
+        if self._adapter is not None and ends == self._ends:
+            return ""
+        return in_use([parse_host(end, "an end of the tunnel") for end in ends], routes)
 
     async def set_up(self, answer: Connected) -> None:
         """Make the adapter; keep the one there is if the tunnel's addresses are the same. Raises ServiceError."""

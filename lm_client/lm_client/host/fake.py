@@ -47,7 +47,7 @@ class FakeNetwork:
         own = [
             KernelRoute(IPv4Network(device), "unicast", adapter.name, (adapter.gateway,))
             for adapter in self.adapters.values()
-            for device in adapter.devices
+            for device in (adapter.pc, adapter.gateway, *adapter.devices)
         ]
         return [*self.surroundings, *own]
 

@@ -7,7 +7,7 @@ A larger network of the PC around a device is no obstacle: the host route wins, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
@@ -51,6 +51,24 @@ def check_ends(pc: IPv4Address, gateway: IPv4Address, prefix_length: int) -> Non
     outside = {network.network_address, network.broadcast_address}
     if pc == gateway or gateway not in network or pc in outside or gateway in outside:
         raise InputError(f"{pc} and {gateway} are not two hosts of one /{prefix_length}: not a tunnel")
+
+
+def in_use(ends: Iterable[IPv4Address], routes: Sequence[KernelRoute]) -> str:
+    """Return which of a new tunnel's ends the PC has already, and where; or "".
+
+    GateManagers do not know of each other: two of them may give the same.
+    """
+    for end in ends:
+        for route in routes:
+            if end in route.destination and (route.kind == "local" or route.destination.prefixlen == 32):
+                return f"{end} is in use on this PC already ({route.interface or route.kind})"
+    return ""
+
+
+def check_free(ends: Sequence[IPv4Address], routes: Sequence[KernelRoute]) -> None:
+    """Raise InputError if an end is in use: whoever comes second asks for another tunnel."""
+    if taken := in_use(ends, routes):
+        raise InputError(f"{taken}: connect again")
 
 
 def check_bridged(plant: IPv4Address | None, *, bridged: bool, has_devices: bool) -> None:

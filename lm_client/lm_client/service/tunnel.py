@@ -30,7 +30,7 @@ from .protocol import (
     decode_request,
     encode,
 )
-from .rules import check_bridged, check_destinations, check_ends, check_names, parse_address, parse_host
+from .rules import check_bridged, check_destinations, check_ends, check_free, check_names, parse_address, parse_host
 
 _READ_BYTES: Final = 4096
 _SEND_TIMEOUT_S: Final = 5.0
@@ -132,6 +132,8 @@ class Tunnel(Generic[A]):
         if len({*destinations, *ends}) != len(destinations) + len(ends):
             raise InputError("an address is there twice among the devices and the ends of the tunnel")
         routes = self._network.routes()
+        if not own:
+            check_free(ends[:2], routes)
         check_destinations(ends, clear, routes, own)
         return check_destinations(destinations, clear, routes, own), destinations
 
