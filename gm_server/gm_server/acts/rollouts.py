@@ -31,11 +31,15 @@ from .subjects import ApplianceFound, find_appliance, find_domain, missing
 
 RolloutState = Literal["running", "stopped", "finished"]
 Reference = Annotated[str, Meta(max_length=700)]
-MAX_NAMED = 1000
+MAX_NAMED = 250
+"""For more, a domain; all their paths fit into the body of a request."""
 
 
 class NewRollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is to be rolled out, and to whom: to a domain (its gateways that have another version) or to appliances."""
+    """What is to be rolled out, and to whom: to appliances, or to a domain.
+
+    Of a domain it goes to the gateways of the bundle's board that run another version.
+    """
 
     bundle: Reference
     domain: Reference = ""
@@ -157,7 +161,7 @@ def start_rollout(session: Session, by: Actor, files: BundleFiles, new: NewRollo
 
 
 def stop_rollout(session: Session, by: Actor, reference: str, now: float) -> RolloutView:
-    """Offer it to nobody any more. Who fetches is refused; who installs already goes on."""
+    """Offer it to nobody any more. Who fetches is refused; who has it all goes on."""
     rollout, _, _ = _find(session, by, reference, Permission.CHANGE)
     if rollout.state == "running":
         records.stop(session, rollout, f"stopped by {by.name}")
@@ -189,13 +193,14 @@ def _of_domain(session: Session, domain: Domain, bundle: FirmwareBundle) -> list
         within(Domain.path, [domain.path]),
         Appliance.state == "active",
         Appliance.firmware.not_in(("", bundle.version)),
+        Appliance.hardware.in_(("", bundle.board)),
     )
     busy = records.busy_appliances(session)
     ids = [found for found in session.scalars(query.order_by(Domain.path, Appliance.name)) if found not in busy]
     if not ids:
         raise Conflict(
-            f"nobody in {domain.path} is to be updated: every gateway there runs {bundle.version}, "
-            "is part of a roll-out, or never said which firmware it runs"
+            f"nobody in {domain.path} is to be updated: every gateway there runs {bundle.version}, has another board "
+            f"than {bundle.board}, is part of a roll-out, or never said which firmware it runs"
         )
     return ids
 

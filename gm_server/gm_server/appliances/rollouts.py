@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from gatelink.messages import FirmwareOffer
@@ -142,8 +142,11 @@ def _take(
 
 
 def stop(session: Session, rollout: FirmwareRollout, text: str) -> None:
-    """Offer it to nobody any more; who is fetching it is refused, who installs it already goes on."""
+    """Offer it to nobody any more; who is fetching it is refused, who has it goes on."""
     rollout.state, rollout.text = "stopped", text
+    fetching = FirmwareTarget.rollout_id == rollout.id, FirmwareTarget.state.in_(FETCHING)
+    # That they give up is our doing: what they say of it now counts for nothing.
+    session.execute(update(FirmwareTarget).where(*fetching).values(state="pending", percent=0, text=""))
     session.flush()
 
 
