@@ -223,13 +223,12 @@ def _claim_text(options: argparse.Namespace) -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import asyncio
-
     from .host.instance import Instance
     from .host.network.linux import LinuxNetwork
     from .host.state import State
     from .logs import report
     from .services.daemon import Daemon
+    from .services.names import NamingLoop
 
     state = State(options.state)
     with state.exclusive(), Instance():
@@ -243,7 +242,7 @@ def _run(options: argparse.Namespace) -> None:
             trial_s=options.trial_s,
             provision_from=tuple(options.provision_from),
         )
-        asyncio.new_event_loop().run_until_complete(daemon.run())
+        NamingLoop().run_until_complete(daemon.run())
         # All is put away. What may be left is a thread that waits for a name server which does not answer: the
         # interpreter would wait with it, for minutes.
         sys.stderr.flush()

@@ -33,7 +33,7 @@ TRIAL_S = 6
 class Unit:
     """A new unit in the lab with its page, a GateManager that does not know it, and the technician's browser."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, trial_s: float) -> None:
         self.lab = lab
         self.gm = GateManager(lab)
         self.sm = SiteManager(lab)
@@ -46,7 +46,7 @@ class Unit:
         self.sm.run("init", "--dev-interface", "eth1")
         self.sm.run("config", "set", "dhcp.enabled", "false")
         self.secret = self.sm.run("secret").stdout.strip()
-        self.start_daemon()
+        self.start_daemon(trial_s)
         self.start_page()
         self.gm.init()
         self.gm.start()
@@ -80,7 +80,7 @@ class Unit:
 
 
 @contextmanager
-def unit() -> Iterator[Unit]:
+def unit(trial_s: float = TRIAL_S) -> Iterator[Unit]:
     """A lab with it; skipped where there can be none."""
     lab = Lab(os.environ.get("GATELINK_LAB_PREFIX", "glt"))
     try:
@@ -90,7 +90,7 @@ def unit() -> Iterator[Unit]:
             pytest.fail(f"the lab cannot be built, and in CI it must be: {error}", pytrace=False)
         pytest.skip(f"the lab cannot be built: {error}")
     try:
-        yield Unit(lab)
+        yield Unit(lab, trial_s)
     finally:
         lab.down()
 

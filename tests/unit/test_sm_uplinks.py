@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitemanager.core.leases import MOST_LINE_BYTES, parse_event
+from sitemanager.core.name_answers import addresses_in, question
 from sitemanager.core.uplink_addresses import address_commands
 from sitemanager.core.uplink_settings import UplinkConfig, uplink_mistakes
 from sitemanager.core.uplinks import ACTIVE_TABLE, BACK_S, FAIL_S, Given, Seen, UplinkChoice, route_commands
@@ -153,3 +154,47 @@ def test_nothing_that_a_dhcp_server_tells_becomes_more_than_addresses(told: byte
     if event is not None and event.given is not None:
         words = (*event.given.address.split("/"), event.given.gateway, *event.given.dns)
         assert all(set(word) <= set("0123456789.") for word in words)
+
+
+NAME = "gm.acme.example"
+
+
+def name_answer(records: bytes, count: int, *, number: int = 7, flags: int = 0x8180, name: str = NAME) -> bytes:
+    asked = question(name, number)
+    return asked[:2] + flags.to_bytes(2) + b"\0\1" + count.to_bytes(2) + asked[8:] + records
+
+
+A_RECORD = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\x0a"
+ALIAS = b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\7\4host\xc0\x0f"
+
+
+def test_name_is_answered_by_the_addresses_also_behind_an_alias() -> None:
+    asked = question(NAME, 7)
+    assert addresses_in(name_answer(A_RECORD, 1), asked) == ("203.0.113.10",)
+    assert addresses_in(name_answer(ALIAS + A_RECORD, 2), asked) == ("203.0.113.10",)
+    assert addresses_in(name_answer(b"", 0, flags=0x8183), asked) == ()
+
+
+def test_answer_to_another_question_is_none() -> None:
+    asked = question(NAME, 7)
+    for wrong in (
+        name_answer(A_RECORD, 1, number=8),
+        name_answer(A_RECORD, 1, flags=0x0180),
+        name_answer(A_RECORD, 1, name="gm.evil.example"),
+        b"",
+        asked,
+    ):
+        assert addresses_in(wrong, asked) is None
+
+
+@given(st.binary(max_size=200), st.integers(0, 65535))
+def test_damaged_answer_gives_addresses_or_nothing(records: bytes, count: int) -> None:
+    found = addresses_in(name_answer(records, count), question(NAME, 7))
+    assert found is not None
+    assert len(found) <= 32
+
+
+@pytest.mark.parametrize("name", ["", ".", "a..b", "x" * 64, "x." * 127 + "xy", "gm.äcme.example"])
+def test_what_is_no_host_name_is_not_asked_for(name: str) -> None:
+    with pytest.raises(ValueError):
+        question(name, 7)

@@ -25,6 +25,7 @@ from sitemanager.host.state import State
 from .appliance_status import ApplianceReport
 from .desk import Desk
 from .gm_line import GmLine
+from .names import use_servers
 from .network_state import NetworkState
 from .uplink_origins import Origins
 
@@ -96,6 +97,7 @@ class Uplinks:
                 self._task = asyncio.create_task(self._run())
         else:
             self._way = _NONE
+            use_servers((), "")
             await self._do(self._host.clean_up)
         if not is_first and self._way != before:
             self._line.reconnect("the ways out were changed")
@@ -181,10 +183,14 @@ class Uplinks:
     def _note_way(self, before: str, active: str) -> None:
         if active != before:
             self._report(f"uplink in use: {active or 'none'}{f' (before: {before})' if before else ''}")
+        use_servers(*((self._seen[active].dns, self._interface(active)) if active else ((), "")))
         if active and (way := (active, *self._seen[active].way)) != self._way:
             self._way = way
             if self._is_connected():
                 self._line.reconnect(f"the uplink changed to {active}, {way[1]}")
+
+    def _interface(self, name: str) -> str:
+        return next(uplink.interface for uplink in self._config.uplinks if uplink.name == name)
 
     async def _plant(self) -> Sequence[HostNetwork]:
         networks = await self._network.known_networks()
