@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -23,14 +24,17 @@ from gm_server.acts.appliances import revoke_appliance
 from gm_server.acts.firmware import BundleView, remove_bundle
 from gm_server.acts.paging import Paging
 from gm_server.acts.rollouts import NewRollout, RolloutView
-from gm_server.appliances.domains import add_domain
+from gm_server.appliances.domains import add_domain, get_domain
 from gm_server.appliances.registry import add_appliance
+from gm_server.appliances.rollouts import Terms, add_rollout
+from gm_server.cli.program import run
 from gm_server.database.tables import Appliance as ApplianceRecord
 from gm_server.database.tables import AuditEntry
+from gm_server.directory import DataDirectory
 from gm_server.exceptions import Conflict
 from inproc.firmware_bundles import keep_bundle
 from inproc.gm_people import CONSOLE
-from inproc.gm_running import Appliance, RunningGm, make_directory, running_gm
+from inproc.gm_running import Appliance, Clock, RunningGm, make_directory, running_gm
 from inproc.test_gm_process import GmProcess
 
 DEADLINE_S: Final = 60.0
@@ -330,3 +334,55 @@ async def whole_behind(gateway: Gateway, bundle_id: str, offset: int) -> bytes:
         assert isinstance(piece, bytes), piece
         whole += piece
     return bytes(whole)
+
+
+def test_backup_says_what_it_lacks_and_a_restored_server_asks_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records of bundles come back, their files do not; what was being rolled out stands still until somebody looks."""
+    gm = RunningGm(make_directory(tmp_path / "gm"), Clock())
+    gm.write(furnish)
+    gm.write(lambda session: session.execute(update(ApplianceRecord).values(firmware="1.0")))
+    bundle = keep_bundle(gm, CONSOLE, "2.0")
+    terms = Terms(wave_size=2, stop_after_failures=1, allow_older=False, during_sessions=False)
+
+    def roll_out(session: Session) -> str:
+        appliances = session.scalars(select(ApplianceRecord.id).order_by(ApplianceRecord.name)).all()
+        domain_id = get_domain(session, "acme").id
+        return add_rollout(session, bundle.id, domain_id, appliances, terms, "root", 1.0).id
+
+    rollout_id = gm.write(roll_out)
+    (tmp_path / "passphrase").write_text("nine wet otters\n")
+    secret = ("--passphrase-file", str(tmp_path / "passphrase"))
+    assert run(["--data", str(gm.directory.path), "backup", str(tmp_path / "file"), *secret]) == 0
+    assert "not in it: the files of 1 firmware bundles (0.1 MiB)" in capsys.readouterr().out
+    other = tmp_path / "other"
+    assert run(["--data", str(other), "restore", str(tmp_path / "file"), *secret, "--yes"]) == 0
+    assert "missing is the firmware of 1 bundles (gatelink-test-board 2.0)" in capsys.readouterr().out
+
+    def gm_says(*words: str) -> str:
+        assert run(["--data", str(other), "firmware", *words]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    [listed] = json.loads(gm_says("list", "--json"))
+    assert (listed["id"], listed["version"], listed["file"]) == (bundle.id, "2.0", False)
+    assert "stopped: the records are those of a backup" in gm_says("status", rollout_id)
+    assert run(["--data", str(other), "firmware", "resume", rollout_id]) == 2
+    assert "upload it again" in capsys.readouterr().err
+    kept = gm.directory.bundle_files().path(bundle.id)
+    assert bundle.id in gm_says("upload", str(kept))
+    assert "is running: 5 to come" in gm_says("resume", rollout_id)
+    [row] = json.loads(gm_says("status", "--json"))
+    assert (row["state"], row["good"]) == ("running", "0/5")
+    assert len(json.loads(gm_says("status", rollout_id, "--json"))) == 5
+    assert "is stopped" in gm_says("stop", rollout_id)
+    gm_says("remove", bundle.id)
+    assert list(DataDirectory(other).bundle_files().folder.iterdir()) == []
+    # The directory is a GateManager's with it.
+    assert DataDirectory(other).strange_entries() == []
+    cut = tmp_path / "cut"
+    cut.write_bytes(kept.read_bytes()[:-100])
+    assert run(["--data", str(other), "firmware", "upload", str(cut)]) == 2
+    assert list(DataDirectory(other).bundle_files().folder.iterdir()) == []
+    assert run(["--data", str(other), "firmware", "list"]) == 0
+    assert "gm firmware upload" in capsys.readouterr().err

@@ -72,6 +72,18 @@ def bundle_ids(session: Session) -> Sequence[str]:
     return session.scalars(select(FirmwareBundle.id)).all()
 
 
+def count_bundles(session: Session) -> tuple[int, int]:
+    """Return how many bundles there are, and their bytes."""
+    counts = session.execute(select(func.count(), func.coalesce(func.sum(FirmwareBundle.size_bytes), 0))).one()
+    return counts[0], counts[1]
+
+
+def missing_files(session: Session, files: BundleFiles) -> list[str]:
+    """Return which bundles have a record and no file: ``board version`` of each."""
+    bundles = session.scalars(select(FirmwareBundle).order_by(FirmwareBundle.created_at))
+    return [f"{one.board} {one.version}" for one in bundles if not files.has(one.id, one.size_bytes)]
+
+
 def note_progress(session: Session, said: Mapping[str, tuple[FirmwareProgress, float]]) -> None:
     """Keep what appliances (by id) say of their updates; what they were not offered is none of their business."""
     for appliance_id, (progress, at) in said.items():

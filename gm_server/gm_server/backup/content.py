@@ -50,6 +50,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Of the appliance certificate."""
     made_at: float
     revision: str
+    firmware_bundles: int = 0
+    """Whose records are in the backup, and whose files are not: they are large, and whoever signed them has them."""
+    firmware_bytes: int = 0
     files: Annotated[tuple[FileInfo, ...], Meta(min_length=1, max_length=len(NAMES))]
 
 

@@ -17,6 +17,7 @@ from gatelink.exceptions import GatelinkError
 from gatelink.files import sync_directory
 from gm_server import __version__
 from gm_server.access.actors import Actor
+from gm_server.appliances.firmware import count_bundles
 from gm_server.audit.events import Event
 from gm_server.audit.log import Subject, record
 from gm_server.database.revisions import current
@@ -66,6 +67,7 @@ def stream_backup(
         with database.write() as session:
             subject = Subject(name=directory.config().name)
             record(session, by, Event.BACKUP_MADE, subject, now)
+            bundles, bundle_bytes = count_bundles(session)
         revision = current(database) or ""
     finally:
         database.close()
@@ -79,6 +81,8 @@ def stream_backup(
             serial=directory.appliance_identity().serial,
             made_at=now,
             revision=revision,
+            firmware_bundles=bundles,
+            firmware_bytes=bundle_bytes,
             files=tuple(infos),
         )
         vault = VaultWriter(file, passphrase, log2_n)

@@ -21,6 +21,7 @@ from sqlalchemy import delete
 from gatelink.exceptions import GatelinkError
 from gatelink.files import sync_directory
 from gm_server.access.actors import Actor
+from gm_server.appliances.rollouts import stop_all
 from gm_server.audit.events import Event
 from gm_server.audit.log import Subject, record
 from gm_server.database.engine import Database
@@ -33,6 +34,7 @@ from .content import CONFIG, DATABASE, NAMES, Manifest, Reader, as_one_file, che
 from .vault import open_vault
 
 _MOVED: Final = "old-files-moved"
+STOPPED: Final = "stopped: the records are those of a backup; look what gateways run by now, then resume"
 _BESIDE_DATABASE: Final = (f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
 """They belong to the database that goes: with another one they would be its end."""
 
@@ -120,12 +122,13 @@ def _unpack(file: BinaryIO, passphrase: str, staging: Path) -> Manifest:
 
 
 def _prepare(path: Path, manifest: Manifest, by: Actor, now: float) -> None:
-    """Bring the database to this program's form; nobody stays signed in by an old cookie."""
+    """Bring the database to this program's form; nobody stays signed in by an old cookie, nothing is rolled out."""
     database = Database(path)
     try:
         upgrade(database)
         with database.write() as session:
             session.execute(delete(WebSession))
+            stop_all(session, STOPPED)
             subject = Subject(name=manifest.gatemanager)
             record(session, by, Event.RESTORED, subject, now, made_at=manifest.made_at, serial=manifest.serial)
     finally:

@@ -8,6 +8,7 @@ from typing import BinaryIO, Final
 import click
 
 from gatelink.exceptions import InputError
+from gm_server.appliances.firmware import missing_files
 from gm_server.backup.making import write_backup
 from gm_server.backup.restoring import restore as restore_directory
 from gm_server.directory import REPLACED
@@ -33,6 +34,11 @@ def backup(place: Place, file: Path, passphrase_file: BinaryIO | None) -> None:
     place.directory.check_is_finished()
     manifest = write_backup(place.directory, file, _passphrase(passphrase_file, new=True), place.actor, place.now)
     click.echo(f"wrote {file} ({file.stat().st_size / 2**20:.1f} MiB): {manifest.gatemanager}, {manifest.serial}")
+    if manifest.firmware_bundles:
+        click.echo(
+            f"not in it: the files of {manifest.firmware_bundles} firmware bundles"
+            f" ({manifest.firmware_bytes / 2**20:.1f} MiB); keep them, after a restore they are uploaded again"
+        )
     click.echo("without the passphrase nobody can read it, you neither: keep it elsewhere")
 
 
@@ -50,6 +56,12 @@ def restore(place: Place, file: BinaryIO, passphrase_file: BinaryIO | None) -> N
     if (directory.path / REPLACED).exists():
         click.echo(f"what was here before lies in {directory.path / REPLACED}; remove it when all is well")
     click.echo("what was revoked after the backup was made is good again: look at users, grants and appliances")
+    with place.read() as session:
+        missing = missing_files(session, directory.bundle_files())
+    if missing:
+        click.echo(
+            f"missing is the firmware of {len(missing)} bundles ({', '.join(missing[:5])}): `gm firmware upload`"
+        )
     click.echo("next: `gm serve`")
 
 
