@@ -30,7 +30,7 @@ async def handshake(
     not the one expected, ``ssl.SSLError`` for any other failure of TLS. The connection is then closed.
     """
     try:
-        if plain.family != socket.AF_UNIX:
+        if plain.family in (socket.AF_INET, socket.AF_INET6):
             # Small messages in both directions: waiting for an acknowledgement (Nagle) would cost 40 ms each.
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = context.wrap_socket(

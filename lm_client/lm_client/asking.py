@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-from typing import TypeVar
+import contextlib
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -13,27 +12,33 @@ from gatelink.frames import FrameReader
 from lm_client.core.local import MAX_FRAME_BYTES, Answer, Failure, Request, decode_answer, frame
 from lm_client.exceptions import AgentError
 from lm_client.home import Home
+from lm_client.streams import connect
 
 _READ_BYTES = 256 * 1024
-_ucred = struct.Struct("3i")
 A = TypeVar("A", bound=Answer)
 
 
 def ask(home: Home, request: Request, kind: type[A]) -> A:
     """Return the agent's answer; raises what it says went wrong, AgentError if nobody is logged in."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(str(home.socket_path))
+    try:
+        with contextlib.closing(connect(home.socket_path)) as connection:
             connection.sendall(frame(request))
             answer = receive(connection)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise AgentError(f"not logged in: use `lm login`{last_words(home)}") from None
-        except OSError as error:
-            raise AgentError(f"the agent does not answer ({error.strerror}): `lm login` again") from None
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise AgentError(f"not logged in: use `lm login`{last_words(home)}") from None
+    except OSError as error:
+        raise AgentError(f"the agent does not answer ({error.strerror}): `lm login` again") from None
     return expect(answer, kind)
 
 
-def receive(connection: socket.socket) -> Answer:
+class Readable(Protocol):
+    """A stream or a socket."""
+
+    def recv(self, size_bytes: int, /) -> bytes:
+        """Wait for something; empty at the end."""
+
+
+def receive(connection: Readable) -> Answer:
     """Return the one answer that comes over a stream; raises AgentError if it ends before."""
     reader = FrameReader(MAX_FRAME_BYTES)
     while data := connection.recv(_READ_BYTES):

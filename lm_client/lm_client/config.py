@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from gatelink.exceptions import InputError
 from gatelink.settings import convert
 
 SCHEMA: Final = 1
-DEFAULT_SOCKET: Final = "/run/gatelink-lm/service.sock"
+DEFAULT_SOCKET: Final = "/run/gatelink-lm/service.sock" if sys.platform != "win32" else r"\\.\pipe\gatelink-lm"
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(ge=0.01, le=86400)]
@@ -73,6 +74,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     service: ServiceSettings = ServiceSettings()
     serial: dict[Annotated[str, Meta(max_length=253)], SerialForm] = {}
     """Bits and parity of serial ports, by the name under which they appear."""
+    com_pairs: dict[
+        Annotated[str, Meta(max_length=253)], Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_#-]{1,32}\Z")]
+    ] = {}
+    """Windows: the LinkManager's end of a com0com pair (as CNCB0) for a serial port, by the same name."""
 
 
 def load(path: Path) -> Config:

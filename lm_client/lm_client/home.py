@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import zlib
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -60,7 +61,8 @@ class Home:
         """Return the one given, else that of GATELINK_LM_HOME, else gatelink-lm in the user's configuration."""
         if chosen := given or os.environ.get("GATELINK_LM_HOME"):
             return cls(Path(chosen).absolute())
-        configuration = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+        usual = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME"
+        configuration = os.environ.get(usual) or str(Path.home() / ".config")
         return cls(Path(configuration) / "gatelink-lm")
 
     def of_profile(self, name: str) -> Home:
@@ -70,6 +72,16 @@ class Home:
                 f"{name[:40]!r} is no name for a profile: letters, digits, - and _, at most {_MAX_PROFILE}"
             )
         return Home(self.path / _PROFILES / name)
+
+    @property
+    def profile_name(self) -> str:
+        """The name of the profile that this is; empty for the usual home."""
+        return self.path.name if self.path.parent.name == _PROFILES else ""
+
+    @property
+    def usual(self) -> Home:
+        """The home beside which this profile is, or this one."""
+        return Home(self.path.parent.parent) if self.profile_name else self
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -135,7 +147,7 @@ class Home:
         path = self.path / "agent.sock"
         if runtime := os.environ.get("XDG_RUNTIME_DIR"):
             path = Path(runtime) / "gatelink-lm" / f"{_short_name(os.fsencode(self.path))}.sock"
-        if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+        if sys.platform != "win32" and len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
             raise InputError(f"the path {path} is too long for a socket: choose a shorter --home")
         return path
 
@@ -152,6 +164,8 @@ class Home:
         """Make the directory, for its owner alone. Raises InputError if it is not the user's own."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if sys.platform == "win32":
+                return  # what lies below the user's own AppData is closed to others by its access list
             status = self.path.stat()
             if status.st_uid != os.geteuid():
                 raise InputError(f"{self.path} belongs to another user (uid {status.st_uid}): choose another --home")

@@ -16,6 +16,7 @@ from lm_client.asking import receive
 from lm_client.core.local import Begin, Beginning, Challenge, Failure, GiveCode, LoggedIn, SendAgain, frame
 from lm_client.exceptions import AgentError
 from lm_client.home import Home
+from lm_client.launching import launch
 
 ANSWER_TIMEOUT_S: Final = 120.0
 """Above every bound that the agent itself has on the way to a login."""
@@ -46,9 +47,7 @@ class Starting:
         with theirs:
             self._socket = ours
             ours.settimeout(ANSWER_TIMEOUT_S)
-            self._process = subprocess.Popen(
-                argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, cwd="/", start_new_session=True
-            )
+            self._process = launch(argv, theirs)
         return self._say(Begin(password=password))
 
     def give(self, kind: str, code: str) -> Reply:

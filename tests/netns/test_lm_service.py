@@ -113,7 +113,7 @@ def test_exactly_the_host_routes_are_set_when_a_tunnel_is_opened(pc: Pc) -> None
     caller = pc.call(GOOD)
     answer = _answer(caller)
     pc.place.run(["sysctl", "-q", "-w", "net.ipv4.conf.default.forwarding=0"])
-    assert answer == {"type": "tunnel-opened", "interface": "gl0", "warnings": [], "descriptors": 1}
+    assert answer == {"type": "tunnel-opened", "interface": "gl0", "adapter": 0, "warnings": [], "descriptors": 1}
     added = [route for route in pc.routes() if route not in pc.before]
     peer = {"dst": "198.18.0.1", "dev": "gl0", "protocol": "kernel", "scope": "link", "prefsrc": "198.18.0.2"}
     devices = [{"dst": dst, "gateway": "198.18.0.1", "dev": "gl0"} for dst in ("192.168.50.10", "192.168.50.11")]

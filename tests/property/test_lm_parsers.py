@@ -20,6 +20,7 @@ from lm_client.host.fake import FakeNames, FakeNetwork
 from lm_client.service.protocol import Request
 from lm_client.service.rules import parse_host
 from lm_client.service.tunnel import Tunnel
+from lm_client.streams.unix import UnixStream
 
 TEXTS = st.text(alphabet="ab/AB ", max_size=8)
 DEVICES = st.builds(DeviceView, TEXTS, TEXTS, st.just("10.0.0.1"), st.just(()))
@@ -79,7 +80,7 @@ def _serve(chunks: list[bytes]) -> FakeNetwork:
     """Send this to the service; return the network as it is when the caller has gone."""
     network = FakeNetwork()
     near, far = socket.socketpair()
-    tunnel = Tunnel(near, network, FakeNames(), threading.Lock())
+    tunnel = Tunnel(UnixStream(near), network, FakeNames(), threading.Lock())
     serving = threading.Thread(target=tunnel.serve)
     serving.start()
     with far, contextlib.suppress(OSError):

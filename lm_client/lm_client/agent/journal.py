@@ -10,6 +10,7 @@ from typing import Final, TextIO
 
 MAX_BYTES: Final = 1024 * 1024
 _MAX_LINE_CHARACTERS: Final = 1000
+_CLOSE_ON_EXEC: Final = getattr(os, "O_CLOEXEC", 0)
 
 
 class Journal:
@@ -27,9 +28,12 @@ class Journal:
         with contextlib.suppress(OSError):  # a full disk must not end a session
             os.write(self._descriptor, line.encode())
             if os.fstat(self._descriptor).st_size > MAX_BYTES:
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                # Closed first: Windows renames no open file.
                 os.close(self._descriptor)
-                self._descriptor = self._open()
+                try:
+                    self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                finally:
+                    self._descriptor = self._open()
         if self._echo is not None:
             self._echo.write(line)
             self._echo.flush()
@@ -39,4 +43,4 @@ class Journal:
         os.close(self._descriptor)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _CLOSE_ON_EXEC, 0o600)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -35,12 +34,13 @@ from lm_client.core.local import (
 )
 from lm_client.exceptions import AgentError
 from lm_client.home import Home, Profile
-from lm_client.host.linux import routes_of_this_pc
+from lm_client.host import here
+from lm_client.locks import Lock
 
 from .adapter import TakeTap
 from .addresses import AddressBook, ReadRoutes
 from .alarms import AlarmBook
-from .door import Door, Lock
+from .door import make_door
 from .gatemanager import GateManager
 from .journal import Journal
 from .keys import KeyBook
@@ -54,7 +54,7 @@ from .tree import Tree
 from .views import pin_view
 
 Report = Callable[[LoggedIn | Failure], None]
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 class Agent:
@@ -66,7 +66,7 @@ class Agent:
         config: Config,
         journal: Journal,
         take_tap: TakeTap | None = None,
-        read_routes: ReadRoutes = routes_of_this_pc,
+        read_routes: ReadRoutes = here.routes_of_this_pc,
     ) -> None:
         self._home = home
         self._config = config
@@ -75,7 +75,7 @@ class Agent:
         self._read_routes = read_routes
         self._sessions = Sessions()
         self._logout = asyncio.Event()
-        self._door = Door(home.socket_path, self._handle)
+        self._door = make_door(home.socket_path, self._handle)
         self._gm: GateManager | None = None
 
     def leave(self) -> None:
@@ -108,7 +108,17 @@ class Agent:
         tree = Tree(gm, book, journal)
         watch = NetworkWatch(lambda: [(gm.own_address, gm.drop), *self._sessions.lines], journal.note)
         around = Surroundings(
-            gm, journal, config.session, KeyBook(home), path, home.serial_directory, config.serial, book, resolver, tree
+            gm,
+            journal,
+            config.session,
+            KeyBook(home),
+            path,
+            home.serial_directory,
+            config.serial,
+            config.com_pairs,
+            book,
+            resolver,
+            tree,
         )
         if self._take_tap is not None:
             around.take_tap = self._take_tap
@@ -200,11 +210,11 @@ def run(
     home: Home, password: str, report: Report, echo: TextIO | None = None, prompt: Prompt = refuse_to_answer
 ) -> int:
     """Be the agent until it is over; return the exit status. Failures before the login are reported, not raised."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # key and password must not end up in a core file
+    here.keep_secrets_in_memory()
     try:
         profile = home.profile()
         config = load(home.config_path)
-        lock = Lock(home.lock_path)
+        lock = _lock(home)
     except GatelinkError as error:
         report(Failure(kind="input", text=str(error)))
         return 2
@@ -213,7 +223,10 @@ def run(
         identity = None
         if profile.method == "certificate":
             identity = from_pkcs12(home.read(home.identity_path) or b"", password)
-        asyncio.run(_run(Agent(home, config, journal), identity, profile, password, report, prompt))
+        agent = Agent(home, config, journal)
+        # On Windows not the loop that is usual there: it cannot wait for TLS sockets.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_run(agent, identity, profile, password, report, prompt))
     except GatelinkError as error:
         journal.note(f"ended: {error}")
         report(Failure(kind="failed", text=str(error)))
@@ -234,9 +247,16 @@ async def _run(
     agent: Agent, identity: Identity | None, profile: Profile, password: str, report: Report, prompt: Prompt
 ) -> None:
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, agent.leave)
+    for name in _SIGNALS if sys.platform != "win32" else ():  # there `lm logout` is the only way
+        loop.add_signal_handler(getattr(signal, name), agent.leave)
     await agent.run(identity, profile, password, report, prompt)
+
+
+def _lock(home: Home) -> Lock:
+    try:
+        return Lock(home.lock_path)
+    except BlockingIOError:
+        raise AgentError("an agent is running already: `lm logout` ends it") from None
 
 
 def _result_of(keeping: asyncio.Task[None], gm: GateManager) -> Welcome:

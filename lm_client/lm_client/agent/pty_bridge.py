@@ -20,13 +20,11 @@ from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 from struct import pack
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-OPEN_POLL_S: Final = 0.25
-"""Between two looks whether an application opened the pty: the kernel has no event for that."""
-AGAIN_S: Final = 2.0
+from .serial_line import AGAIN_S, CONNECT_TIMEOUT_S, OPEN_POLL_S, Line, set_line
+
 _READ_BYTES: Final = 4096
-_CONNECT_TIMEOUT_S: Final = 10.0
 # <asm-generic/ioctls.h>, <asm-generic/termbits.h>
 _TIOCPKT: Final = 0x5420
 _TIOCPKT_DATA, _TIOCPKT_IOCTL = 0, 0x40
@@ -36,13 +34,6 @@ _BAUD: Final = {
     for speed in (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 500000, 921600)
     if hasattr(termios, f"B{speed}")
 }
-
-
-class Line(NamedTuple):
-    """What of a serial line an application can set. ``baud`` is 0 for a speed that has no name."""
-
-    baud: int
-    stop_bits: int
 
 
 class PtyBridge:
@@ -77,7 +68,7 @@ class PtyBridge:
         with contextlib.suppress(OSError):
             self.link.unlink()
         if self._thread.ident is not None:
-            self._thread.join(_CONNECT_TIMEOUT_S)
+            self._thread.join(CONNECT_TIMEOUT_S)
         os.close(self._master)
 
     def _run(self) -> None:
@@ -103,7 +94,7 @@ class PtyBridge:
         remote = serial.serial_for_url(self._url, do_not_open=True, timeout=OPEN_POLL_S)
         line = read_line(self._master)
         remote.bytesize, remote.parity = int(self._form[0]), self._form[1]
-        _set(remote, line)
+        set_line(remote, line)
         remote.open()
         gone = threading.Event()
         reading = threading.Thread(target=self._from_machine, args=(remote, gone), daemon=True)
@@ -122,7 +113,7 @@ class PtyBridge:
                         remote.write(data[1:])
                     if data[0] & _TIOCPKT_IOCTL and (fresh := read_line(self._master)) != line:
                         line = fresh
-                        _set(remote, line)
+                        set_line(remote, line)
                     if data[0] & _TIOCPKT_IOCTL:
                         self._want_news()
         except OSError as error:
@@ -133,7 +124,7 @@ class PtyBridge:
             gone.set()
             with contextlib.suppress(OSError):
                 remote.close()
-            reading.join(_CONNECT_TIMEOUT_S)
+            reading.join(CONNECT_TIMEOUT_S)
             self._note(f"{self.link.name}: closed")
 
     def _from_machine(self, remote: Any, gone: threading.Event) -> None:
@@ -162,13 +153,3 @@ def read_line(descriptor: int) -> Line:
     """Return how the pty is set (the master answers for it)."""
     _, _, control, _, _, speed, _ = termios.tcgetattr(descriptor)
     return Line(_BAUD.get(speed, 0), 2 if control & termios.CSTOPB else 1)
-
-
-def _set(remote: Any, line: Line) -> None:
-    """Set the machine's line; raw services have no settings to set."""
-    if not remote.portstr.startswith("rfc2217"):
-        return
-    if line.baud and remote.baudrate != line.baud:
-        remote.baudrate = line.baud
-    if remote.stopbits != line.stop_bits:
-        remote.stopbits = line.stop_bits

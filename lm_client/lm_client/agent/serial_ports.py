@@ -1,4 +1,4 @@
-"""The serial devices of a session, each as a pty with a name that stays."""
+"""The serial devices of a session, each as a pty with a name that stays; on Windows at a com0com pair."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from pathlib import Path
 from gatelink.messages import DeviceAccess, Service
 from lm_client.core.addressing import Choice
 
-from .pty_bridge import PtyBridge
+from .bridges import Bridge, MakeBridge, bridge_maker
 
 
 class SerialPorts:
     """``directory`` is the user's own. What cannot be made is noted, never raised: other devices are not to suffer."""
 
-    def __init__(self, directory: Path, forms: Mapping[str, str], note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        forms: Mapping[str, str],
+        note: Callable[[str], None],
+        com_pairs: Mapping[str, str] | None = None,
+        make: MakeBridge | None = None,
+    ) -> None:
         """``forms`` are bits and parity by the device's name, where they are not eight bits without parity."""
-        self._directory = directory
         self._forms = forms
+        self._make = make or bridge_maker(directory, com_pairs or {})
         self._note = note
-        self._bridges: dict[tuple[str, str, str], PtyBridge] = {}
+        self._bridges: dict[tuple[str, str, str], Bridge] = {}
         self._lock = asyncio.Lock()
 
     @property
@@ -47,7 +54,7 @@ class SerialPorts:
                     name = long_name.removesuffix(".gatelink")
                     try:
                         form = self._forms.get(name, "8N")
-                        bridge = PtyBridge(self._directory / name, url, form, self._note)
+                        bridge = self._make(name, url, form, self._note)
                     except OSError as error:
                         self._note(f"{device.name} has no serial port on this PC: {error}")
                         continue

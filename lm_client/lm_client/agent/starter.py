@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ class Starter:
     """Takes over descriptor 0; from then on standard input, output and error lead nowhere."""
 
     def __init__(self) -> None:
-        self._socket: socket.socket | None = socket.socket(fileno=os.dup(0))
+        self._socket: socket.socket | None = _standard_input()
         self._reader = FrameReader(_MAX_WORD_BYTES)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
@@ -86,6 +87,14 @@ class Starter:
         except (msgspec.MsgspecError, FrameError, AgentError):
             raise LinkError("that is no code that the GateManager could take: begin again") from None
         return LoginResend()
+
+
+def _standard_input() -> socket.socket:
+    if sys.platform == "win32":
+        from lm_client.launching import received_socket
+
+        return received_socket(sys.stdin.buffer.read())
+    return socket.socket(fileno=os.dup(0))
 
 
 def _decode(payload: bytes) -> Beginning:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from gatelink.messages import TunnelAddresses
-from gatelink.tunnel.tap import Tap
 from lm_client.config import SessionSettings
+from lm_client.host import here
 
 from .adapter import Adapter, Plan, TakeTap, open_adapter
 from .addresses import AddressBook
@@ -40,10 +40,11 @@ class Surroundings:
     service_path: Path
     serial_directory: Path
     serial_forms: Mapping[str, str]
+    com_pairs: Mapping[str, str]
     addresses: AddressBook
     resolver: Resolver
     tree: Tree
-    take_tap: TakeTap = Tap
+    take_tap: TakeTap = here.take_tap
     _resolved: dict[str, frozenset[str]] = field(default_factory=dict)
 
     async def keep_clear(self) -> tuple[str, ...]:

@@ -117,12 +117,12 @@ class Wiring:
         plan = await self._make_plan(devices)
         if (plan.devices, plan.names) == (self._plan.devices, self._plan.names):
             return
-        _unwatch(adapter)
+        adapter.unwatch()
         self._adopt(plan, await asyncio.to_thread(adapter.change_routes, plan))
         self._watch(adapter)
 
     async def _remove_now(self, adapter: Adapter) -> None:
-        _unwatch(adapter)
+        adapter.unwatch()
         self._forget()
         await asyncio.to_thread(adapter.remove)
 
@@ -163,17 +163,8 @@ class Wiring:
         self._plan = Plan(())
 
     def _watch(self, adapter: Adapter) -> None:
-        asyncio.get_running_loop().add_reader(adapter.fileno(), self._on_readable, adapter)
-
-    def _on_readable(self, adapter: Adapter) -> None:
-        if not adapter.is_alive:
-            _unwatch(adapter)
-            self._on_lost("the service with rights has ended, and the adapter with it: start it again")
-
-
-def _unwatch(adapter: Adapter) -> None:
-    if adapter.fileno() >= 0:
-        asyncio.get_running_loop().remove_reader(adapter.fileno())
+        why = "the service with rights has ended, and the adapter with it: start it again"
+        adapter.watch(lambda: self._on_lost(why))
 
 
 async def _to_its_end(change: Coroutine[Any, Any, None]) -> None:

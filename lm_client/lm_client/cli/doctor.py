@@ -25,7 +25,7 @@ def doctor_command(home_option: str | None, as_json: bool) -> int:
     from lm_client.config import load
     from lm_client.core.findings import worst
     from lm_client.doctor import examine
-    from lm_client.host.linux import routes_of_this_pc
+    from lm_client.host.here import routes_of_this_pc
 
     home = Home.find(home_option)
     findings = asyncio.run(

@@ -8,14 +8,14 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import click
 
 from lm_client.config import DEFAULT_SOCKET
-from lm_client.host.linux import LinuxNetwork
-from lm_client.host.linux_names import HOSTS_PATH, HostsFile, Resolved, resolved_is_in_use
-from lm_client.service.callers import Callers
 from lm_client.service.listener import Listener
+
+_HOSTS: Final = "/etc/hosts"
 
 
 @click.command("service")
@@ -30,10 +30,22 @@ from lm_client.service.listener import Listener
     show_default=True,
     help="Where the devices' names are made known: systemd-resolved, else /etc/hosts.",
 )
-@click.option("--hosts-file", default=str(HOSTS_PATH), show_default=True, metavar="FILE", help="Which hosts file.")
+@click.option("--hosts-file", default=_HOSTS, show_default=True, metavar="FILE", help="Which hosts file.")
+@click.option("--allow-sid", "sids", multiple=True, metavar="SID", help="Windows: the only users who may [all].")
 @click.option("--clean-up", is_flag=True, help="Only remove what a service that was killed has left.")
-def service_command(path: str, uids: tuple[int, ...], group: str, how: str, hosts_file: str, clean_up: bool) -> None:
+def service_command(
+    path: str, uids: tuple[int, ...], group: str, how: str, hosts_file: str, sids: tuple[str, ...], clean_up: bool
+) -> None:
     """Open adapters and set routes for users without rights. Needs root; started by the service manager."""
+    if sys.platform == "win32":
+        from lm_client.host.windows import service
+
+        service.run(Path(path), sids, _say, clean_up=clean_up)
+        return
+    from lm_client.host.linux import LinuxNetwork
+    from lm_client.host.linux_names import HostsFile, Resolved, resolved_is_in_use
+    from lm_client.service.callers import Callers
+
     absolute = Path(path).absolute()
     mark = f"gatelink-lm-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:8]}"
     network = LinuxNetwork(mark)
@@ -58,5 +70,6 @@ def service_command(path: str, uids: tuple[int, ...], group: str, how: str, host
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"lm service: {text}\n")
-    sys.stderr.flush()
+    if sys.stderr is not None:  # a Windows service has none
+        sys.stderr.write(f"lm service: {text}\n")
+        sys.stderr.flush()

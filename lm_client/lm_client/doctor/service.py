@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import socket
+import contextlib
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from gatelink.exceptions import ProtocolError
 from gatelink.frames import FrameReader
 from lm_client.core.findings import Finding
 from lm_client.service.protocol import ServiceRefusal, decode_answer
+from lm_client.streams import connect
 
 _REFUSAL_S: Final = 0.3
 """A refusal comes at once; who may is asked nothing until he asks."""
@@ -18,12 +20,12 @@ _REFUSAL_S: Final = 0.3
 
 def service_finding(path: str) -> Finding:
     """Connect and see whether it hangs up."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(path)
-        except OSError as error:
-            step = "start it: systemctl start gatelink-lm (or, by hand, sudo lm service)"
-            return Finding("service", "bad", f"the service with rights is not at {path}: {error.strerror}", step)
+    try:
+        connection = connect(Path(path))
+    except OSError as error:
+        step = "start it: systemctl start gatelink-lm (or, by hand, sudo lm service)"
+        return Finding("service", "bad", f"the service with rights is not at {path}: {error.strerror}", step)
+    with contextlib.closing(connection):
         connection.settimeout(_REFUSAL_S)
         try:
             payloads = FrameReader().receive_data(connection.recv(4096))

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
-import resource
 import secrets
 import socket
-import subprocess
 import sys
 import time
 from logging.handlers import RotatingFileHandler
@@ -22,6 +18,9 @@ import uvicorn
 
 from lm_client.exceptions import AgentError
 from lm_client.home import Home
+from lm_client.host import here
+from lm_client.launching import launch
+from lm_client.locks import Lock, is_held
 
 from .app import Pages
 from .desk import Desk
@@ -44,19 +43,14 @@ class Whereabouts(msgspec.Struct, frozen=True):
 def link_to_page(home: Home) -> str:
     """Return a link that opens the page once, starting its process if there is none. Blocks. Raises AgentError."""
     home.ensure()
-    if not _is_running(home):
+    if not is_held(home.page_lock_path):
         with contextlib.suppress(FileNotFoundError):
             home.page_path.unlink()
-        subprocess.Popen(
-            [sys.executable, "-m", "lm_client.page", str(home.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
+        launch(
+            [sys.executable, "-m", "lm_client.page", str(home.path)]
         ).returncode = 0  # it stays, and is nobody's child
     deadline = time.monotonic() + START_TIMEOUT_S
-    while (found := home.load(home.page_path, Whereabouts)) is None or not _is_running(home):
+    while (found := home.load(home.page_path, Whereabouts)) is None or not is_held(home.page_lock_path):
         if time.monotonic() > deadline:
             raise AgentError(f"the page did not start within {START_TIMEOUT_S:.0f} s: try `lm ui --foreground`")
         time.sleep(_POLL_S)
@@ -65,13 +59,11 @@ def link_to_page(home: Home) -> str:
 
 def serve(home: Home, unused_s: float = UNUSED_S) -> int:
     """Be the page until nobody has looked for ``unused_s``; return the exit status. 1: there is one already."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a password passes through on its way to the agent
+    here.keep_secrets_in_memory()  # a password passes through on its way to the agent
     home.ensure()
-    lock = os.open(home.page_lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = Lock(home.page_lock_path)
     except BlockingIOError:
-        os.close(lock)
         return 1
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
         listening.bind(("127.0.0.1", 0))
@@ -80,7 +72,7 @@ def serve(home: Home, unused_s: float = UNUSED_S) -> int:
             asyncio.run(serve_at(home, listening, unused_s))
         finally:
             home.page_path.unlink(missing_ok=True)
-            os.close(lock)
+            lock.release()
     return 0
 
 
@@ -114,21 +106,6 @@ async def serve_at(home: Home, listening: socket.socket, unused_s: float) -> Non
     finally:
         server.should_exit = True
         await asyncio.wait({serving})
-
-
-def _is_running(home: Home) -> bool:
-    """Whether a process holds the lock."""
-    try:
-        lock = os.open(home.page_lock_path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def main() -> int:

@@ -1,16 +1,15 @@
-"""Who may use the service: the kernel says who is at the other end of a Unix socket, nobody can lie about it."""
+"""Who may use the service on Linux, by user id; on Windows ``host.windows.callers`` says so."""
 
 from __future__ import annotations
 
 import grp
 import pwd
-import socket
-import struct
 from collections.abc import Collection
 from typing import Final
 
+from lm_client.streams import Caller
+
 DEFAULT_GROUP: Final = "gatelink"
-_ucred = struct.Struct("3i")
 
 
 class Callers:
@@ -20,15 +19,15 @@ class Callers:
         self._uids = frozenset(uids)
         self._group = group if uids or group else DEFAULT_GROUP
 
-    def uid_of(self, connection: socket.socket) -> int:
-        """Return the user id of the process that connected."""
-        size = _ucred.size
-        _pid, uid, _gid = _ucred.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-        return int(uid)
-
-    def may(self, uid: int) -> bool:
+    def may(self, caller: Caller) -> bool:
         """Whether this user may have tunnels. Groups are looked up anew, so that a new member need not wait."""
-        return uid == 0 or uid in self._uids or (bool(self._group) and _is_member(uid, self._group))
+        if not isinstance(caller, int):
+            return False
+        return caller == 0 or caller in self._uids or (bool(self._group) and _is_member(caller, self._group))
+
+    def advice(self, caller: Caller) -> str:
+        """Return what is to be done for a user who may not."""
+        return f"user {caller} may not have tunnels: add the user to the group gatelink, or use lm service --allow-uid"
 
 
 def _is_member(uid: int, group: str) -> bool:

@@ -76,6 +76,8 @@ class TunnelOpened(_Message, frozen=True):
     """The adapter is up; its descriptor comes with this message (SCM_RIGHTS)."""
 
     interface: str
+    adapter: int = 0
+    """On Windows: the caller's own handle to it."""
     warnings: tuple[str, ...] = ()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from ipaddress import IPv4Address
 from typing import Final, Generic
@@ -14,6 +13,7 @@ from gatelink.exceptions import GatelinkError, InputError, ProtocolError
 from gatelink.frames import FrameReader, encode_frame
 from lm_client.exceptions import HostError
 from lm_client.host import A, Bridge, NameRegistry, Network
+from lm_client.streams import Stream
 
 from .protocol import (
     MAX_REQUEST_BYTES,
@@ -39,9 +39,7 @@ _SEND_TIMEOUT_S: Final = 5.0
 class Tunnel(Generic[A]):
     """Serves one connection. ``lock`` is one for all tunnels: what is checked still holds when it is applied."""
 
-    def __init__(
-        self, connection: socket.socket, network: Network[A], names: NameRegistry, lock: threading.Lock
-    ) -> None:
+    def __init__(self, connection: Stream, network: Network[A], names: NameRegistry, lock: threading.Lock) -> None:
         self._connection = connection
         self._network = network
         self._names = names
@@ -70,8 +68,7 @@ class Tunnel(Generic[A]):
     def end(self) -> None:
         """Remove adapter and routes and hang up on the caller. Any thread."""
         self.remove()
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.hang_up()
 
     def remove(self) -> None:
         """Remove adapter and routes. Idempotent, any thread."""
@@ -138,13 +135,11 @@ class Tunnel(Generic[A]):
         return check_destinations(destinations, clear, routes, own), destinations
 
     def _send(self, answer: Answer) -> None:
-        descriptors = []
         if isinstance(answer, TunnelOpened) and self._adapter is not None:
-            descriptors = [self._adapter.descriptor]
+            number = self._connection.hand_over(self._adapter.descriptor)
+            answer = msgspec.structs.replace(answer, adapter=number)
         self._connection.settimeout(_SEND_TIMEOUT_S)
-        data = encode_frame(encode(answer))
-        sent = socket.send_fds(self._connection, [data], descriptors) if descriptors else 0
-        self._connection.sendall(data[sent:])
+        self._connection.sendall(encode_frame(encode(answer)))
         self._connection.settimeout(None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ctypes import POINTER, byref, c_uint8, c_uint32, cast
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
@@ -18,6 +18,7 @@ from .layouts import (
     IpForwardTable2,
     IpNetRow2,
     UnicastIpAddressRow,
+    UnicastIpAddressTable,
     address_of,
     sockaddr,
 )
@@ -26,6 +27,7 @@ NO_ERROR: Final = 0
 ERROR_ACCESS_DENIED: Final = 5
 ERROR_NOT_FOUND: Final = 1168
 ERROR_OBJECT_ALREADY_EXISTS: Final = 5010
+ON_LINK: Final = IPv4Address(0)
 _PROTOCOL_NETMGMT: Final = 3
 _STATE_PERMANENT: Final = 6
 _INFINITE: Final = 0xFFFFFFFF
@@ -36,20 +38,22 @@ _ADVICE: Final = {
 
 
 class IpHelper:
-    """``dll`` is ``ctypes.windll.iphlpapi``."""
+    """``dll`` is ``dlls.load("iphlpapi")``."""
 
     def __init__(self, dll: Any) -> None:
         self._dll = dll
 
     def routes(self) -> list[KernelRoute]:
         """Return every IPv4 route. The interface is its index as text: Windows has no short names."""
+        return [_kernel_route(row) for row in self._rows()]
+
+    def _rows(self) -> list[IpForwardRow2]:
         table = POINTER(IpForwardTable2)()
         self._check("GetIpForwardTable2", self._dll.GetIpForwardTable2(AF_INET, byref(table)))
         try:
-            count = table.contents.count
             first = ctypes.addressof(table.contents) + IpForwardTable2.rows.offset
-            rows = (IpForwardRow2 * count).from_address(first)
-            return [_kernel_route(row) for row in rows]
+            rows = (IpForwardRow2 * table.contents.count).from_address(first)
+            return [IpForwardRow2.from_buffer_copy(row) for row in rows]
         finally:
             self._dll.FreeMibTable(table)
 
@@ -65,6 +69,26 @@ class IpHelper:
             "CreateUnicastIpAddressEntry", self._dll.CreateUnicastIpAddressEntry(byref(row)), present_is_fine=True
         )
 
+    def addresses(self, luid: int) -> list[IPv4Address]:
+        """Return the IPv4 addresses of an adapter."""
+        table = POINTER(UnicastIpAddressTable)()
+        self._check("GetUnicastIpAddressTable", self._dll.GetUnicastIpAddressTable(AF_INET, byref(table)))
+        try:
+            first = ctypes.addressof(table.contents) + UnicastIpAddressTable.rows.offset
+            rows = (UnicastIpAddressRow * table.contents.count).from_address(first)
+            return [address_of(row.address) for row in rows if row.interface_luid == luid]
+        finally:
+            self._dll.FreeMibTable(table)
+
+    def remove_address(self, luid: int, address: IPv4Address) -> None:
+        """Take an address away from an adapter."""
+        row = UnicastIpAddressRow()
+        self._dll.InitializeUnicastIpAddressEntry(byref(row))
+        row.interface_luid, row.address = luid, sockaddr(address)
+        self._check(
+            "DeleteUnicastIpAddressEntry", self._dll.DeleteUnicastIpAddressEntry(byref(row)), absent_is_fine=True
+        )
+
     def set_neighbour(self, luid: int, gateway: IPv4Address) -> None:
         """Make the SiteManager's end known without asking."""
         row = IpNetRow2()
@@ -75,24 +99,57 @@ class IpHelper:
         row.state = _STATE_PERMANENT
         self._check("CreateIpNetEntry2", self._dll.CreateIpNetEntry2(byref(row)), present_is_fine=True)
 
+    def host_routes(self, luid: int) -> dict[IPv4Address, IPv4Address]:
+        """Return the host routes that were made through an adapter, by us or by hand: next hop by destination."""
+        return {
+            address_of(row.destination.prefix): address_of(row.next_hop)
+            for row in self._rows()
+            if row.interface_luid == luid and row.destination.prefix_length == 32 and row.protocol == _PROTOCOL_NETMGMT
+        }
+
+    def remove_routes(self, luid: int) -> int:
+        """Remove all that ``host_routes`` returns; return how many they were."""
+        found = self.host_routes(luid)
+        for device, hop in found.items():
+            row = self._route(luid, device, hop)
+            self._check("DeleteIpForwardEntry2", self._dll.DeleteIpForwardEntry2(byref(row)), absent_is_fine=True)
+        return len(found)
+
     def set_routes(
-        self, luid: int, gateway: IPv4Address, wanted: Iterable[IPv4Address], present: Iterable[IPv4Address]
+        self,
+        luid: int,
+        gateway: IPv4Address,
+        wanted: Iterable[IPv4Address],
+        present: Mapping[IPv4Address, IPv4Address],
     ) -> None:
         """Have host routes to exactly the ``wanted``; the gateway itself is on the link."""
-        goal, now = {gateway, *wanted}, set(present)
-        for device in sorted(now - goal):
-            row = self._route(luid, device, gateway)
-            self._check("DeleteIpForwardEntry2", self._dll.DeleteIpForwardEntry2(byref(row)), absent_is_fine=True)
-        for device in sorted(goal - now, key=lambda each: (each != gateway, each)):
-            row = self._route(luid, device, gateway)
-            self._check("CreateIpForwardEntry2", self._dll.CreateIpForwardEntry2(byref(row)), present_is_fine=True)
+        hops = dict.fromkeys(sorted(wanted), gateway)
+        self._follow(luid, {gateway: ON_LINK, **hops}, present)
 
-    def _route(self, luid: int, device: IPv4Address, gateway: IPv4Address) -> IpForwardRow2:
+    def set_link_routes(
+        self, luid: int, wanted: Iterable[IPv4Address], present: Mapping[IPv4Address, IPv4Address]
+    ) -> None:
+        """Have host routes to exactly the ``wanted``, all of them on the link itself."""
+        self._follow(luid, dict.fromkeys(sorted(wanted), ON_LINK), present)
+
+    def _follow(
+        self, luid: int, goal: Mapping[IPv4Address, IPv4Address], present: Mapping[IPv4Address, IPv4Address]
+    ) -> None:
+        for device, hop in present.items():
+            if goal.get(device) != hop:
+                row = self._route(luid, device, hop)
+                self._check("DeleteIpForwardEntry2", self._dll.DeleteIpForwardEntry2(byref(row)), absent_is_fine=True)
+        for device, hop in goal.items():
+            if present.get(device) != hop:
+                row = self._route(luid, device, hop)
+                self._check("CreateIpForwardEntry2", self._dll.CreateIpForwardEntry2(byref(row)), present_is_fine=True)
+
+    def _route(self, luid: int, device: IPv4Address, hop: IPv4Address) -> IpForwardRow2:
         row = IpForwardRow2()
         self._dll.InitializeIpForwardEntry(byref(row))
         row.interface_luid = luid
         row.destination.prefix, row.destination.prefix_length = sockaddr(device), 32
-        row.next_hop = sockaddr(IPv4Address(0) if device == gateway else gateway)
+        row.next_hop = sockaddr(hop)
         row.metric, row.protocol = 0, _PROTOCOL_NETMGMT
         row.valid_lifetime = row.preferred_lifetime = _INFINITE
         return row
@@ -110,7 +167,7 @@ def _kernel_route(row: IpForwardRow2) -> KernelRoute:
     hop = address_of(row.next_hop)
     # A host route on the link itself, to the loopback flag: one of the PC's own addresses.
     kind = "local" if row.loopback else "unicast"
-    return KernelRoute(destination, kind, str(row.interface_index), () if hop == IPv4Address(0) else (hop,))
+    return KernelRoute(destination, kind, str(row.interface_index), () if hop == ON_LINK else (hop,))
 
 
 def luid_of(dll: Any, guid: bytes) -> int:

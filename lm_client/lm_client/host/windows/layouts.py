@@ -1,4 +1,4 @@
-"""Structures of the Windows SDK (netioapi.h, ws2ipdef.h, minwinbase.h), for 64-bit Windows.
+"""Structures of the Windows SDK (netioapi.h, ws2ipdef.h, minwinbase.h, winsvc.h), for 64-bit Windows.
 
 Only types of fixed size are used: ``c_ulong`` is four bytes on Windows and eight on Linux, where this is tested.
 """
@@ -6,7 +6,7 @@ Only types of fixed size are used: ``c_ulong`` is four bytes on Windows and eigh
 from __future__ import annotations
 
 import ctypes
-from ctypes import Structure, Union, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import Structure, Union, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final
 
@@ -121,6 +121,38 @@ class Overlapped(Structure):
         ("offset_high", c_uint32),
         ("event", c_void_p),
     ]
+
+
+class UnicastIpAddressTable(Structure):
+    """MIB_UNICASTIPADDRESS_TABLE: ``rows`` are as many as ``count`` says."""
+
+    _fields_: ClassVar[Fields] = [("count", c_uint32), ("rows", UnicastIpAddressRow * 1)]
+
+
+class SecurityAttributes(Structure):
+    """SECURITY_ATTRIBUTES."""
+
+    _fields_: ClassVar[Fields] = [("size", c_uint32), ("descriptor", c_void_p), ("inherit_handle", c_int32)]
+
+
+class ServiceStatus(Structure):
+    """SERVICE_STATUS."""
+
+    _fields_: ClassVar[Fields] = [
+        ("service_type", c_uint32),
+        ("current_state", c_uint32),
+        ("controls_accepted", c_uint32),
+        ("exit_code", c_uint32),
+        ("specific_exit_code", c_uint32),
+        ("check_point", c_uint32),
+        ("wait_hint_ms", c_uint32),
+    ]
+
+
+class ServiceTableEntry(Structure):
+    """SERVICE_TABLE_ENTRYW; ``name`` is UTF-16 text."""
+
+    _fields_: ClassVar[Fields] = [("name", c_void_p), ("main", c_void_p)]
 
 
 def sockaddr(address: IPv4Address) -> SockaddrInet:

@@ -7,23 +7,14 @@ port 53 of an address of 127/8 of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
+
+from .registry import Registry
 
 POLICY: Final = r"SYSTEM\CurrentControlSet\Services\Dnscache\Parameters\DnsPolicyConfig"
 RULE: Final = "{6f1c9a52-6d0e-4c3e-9f4e-67617465006c}"
 """Ours, the same on every PC, so that what a killed service left is found."""
 _GENERIC_SERVERS: Final = 0x8
-
-
-class Registry(Protocol):
-    """What is needed of HKEY_LOCAL_MACHINE."""
-
-    def write(self, key: str, values: Mapping[str, int | str | list[str]]) -> None:
-        """Make a key with exactly these values: int is REG_DWORD, str REG_SZ, a list REG_MULTI_SZ."""
-
-    def delete(self, key: str) -> bool:
-        """Remove a key; return whether it was there."""
 
 
 def rule_of(server: str) -> dict[str, int | str | list[str]]:
