@@ -139,7 +139,7 @@ class Guard:
         values = bootstate.current(slots.read(self._device))[0]
         first = bootstate.order(values)[0]
         note = "slot=" + slots.booted() + "\nversion=" + read_text("/etc/gatelink/version").strip() + "\n"
-        note += "board=" + self._board.get("BOARD", "") + "\n"
+        note += "board=" + self._board.get("COMPATIBLE", "") + "\n"
         if first != slots.booted():
             why = read_text(_KEPT + "last-failure").strip() or first + " did not start"
             note += "fell_back=" + why + "\n"

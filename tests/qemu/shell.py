@@ -22,7 +22,7 @@ class Shell:
         self._numbers = itertools.count(1)
         self._socket: socket.socket | None = None
 
-    def run(self, command: str, *, deadline_s: float = 30.0, check: bool = True) -> str:
+    def run(self, command: str, *, deadline_s: float = 300.0, check: bool = True) -> str:
         """Run a command; what it printed. Raises CommandFailed, TimedOut."""
         number = next(self._numbers)
         # The quotes keep the echo of the command from looking like its end.
@@ -40,7 +40,7 @@ class Shell:
         end = time.monotonic() + deadline_s
         while True:
             try:
-                self._ask("stty -echo; PS1=; PS2=\necho rea''dy\n", r"ready\r?\n", 2.0)
+                self._ask("stty -echo; PS1=; PS2=\necho rea''dy\n", r"ready\r?\n", 15.0)
             except TimedOut:
                 if time.monotonic() > end:
                     raise TimedOut(f"no shell in the gateway within {deadline_s:g} s") from None

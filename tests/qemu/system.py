@@ -50,7 +50,9 @@ def came_up(scene: Scene, slot: str, version: str) -> None:
             scene.gateway.shell.wait_until_there(5.0)
             # A system that is being left, or that has not come far yet, does not count.
             found = scene.gateway.shell.run(
-                "cat /run/gatelink/slot /etc/gatelink/version; test ! -e /run/gatelink/update || echo old", check=False
+                "cat /run/gatelink/slot /etc/gatelink/version; test ! -e /run/gatelink/update || echo old",
+                deadline_s=30.0,
+                check=False,
             ).split()
         except TimedOut:
             continue

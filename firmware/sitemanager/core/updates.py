@@ -26,6 +26,7 @@ class System(msgspec.Struct, frozen=True):
     version: str
     trial: bool = False
     board: str = ""
+    """What a bundle has to be for; RAUC calls it compatible."""
     fell_back: str = ""
     """Why the system that was to run does not; empty where nothing fell back."""
 
