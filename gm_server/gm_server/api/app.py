@@ -168,7 +168,10 @@ class Api:
     ) -> _Done:
         """Receive a file, once it is sure that its sender may send it; then who he is and may is asked again."""
         check_is_file(request)
-        await self._store.read(self._work, msgspec.structs.replace(endpoint, work=admit), asked, self._clock())
+        admitted = msgspec.structs.replace(endpoint, work=admit)
+        known = await self._store.read(self._work, admitted, asked, self._clock())
+        if hasattr(request.state, "known_as"):
+            request.state.known_as(known.user_id)
         goes_on = getattr(request.state, "goes_on", _nothing)
         try:
             async with self._reach.live.uploads.receive(request.stream(), goes_on) as received:

@@ -19,6 +19,7 @@ import msgspec
 
 from gatelink.exceptions import GatelinkError, InputError
 from gatelink.files import sync_directory
+from gm_server.exceptions import Overloaded
 
 from .bundle_manifest import BundleManifest, read_bundle
 
@@ -107,13 +108,13 @@ class Incoming:
         self._file: BinaryIO = os.fdopen(descriptor, "w+b")
 
     def write(self, piece: bytes) -> None:
-        """Take a piece; raises InputError if it becomes too long, GatelinkError if the disk becomes too full."""
+        """Take a piece; raises InputError if it becomes too long, Overloaded if the disk becomes too full."""
         self._size_bytes += len(piece)
         if self._size_bytes > MAX_BUNDLE_BYTES:
             raise InputError(f"a bundle can have {MAX_BUNDLE_BYTES >> 20} MiB")
         try:
             if shutil.disk_usage(self._path.parent).free - len(piece) < RESERVE_BYTES:
-                raise GatelinkError(f"the disk is too full for this bundle: {RESERVE_BYTES >> 20} MiB stay free")
+                raise Overloaded(f"the disk is too full for this bundle: {RESERVE_BYTES >> 20} MiB stay free")
             self._file.write(piece)
         except OSError as error:
             raise GatelinkError(f"the bundle cannot be written: {error.strerror}") from None
