@@ -17,6 +17,7 @@ MIB: Final = 1024 * 1024
 MAX_BUNDLE_BYTES: Final = 512 * MIB
 OVER: Final[frozenset[FirmwareState]] = frozenset({"good", "refused", "failed", "fell-back"})
 MAX_TEXT: Final = 400
+NO_SLOTS: Final = "this unit has no update slots: it is updated like any program of its system"
 
 
 class System(msgspec.Struct, frozen=True):
