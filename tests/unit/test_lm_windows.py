@@ -1,107 +1,35 @@
-"""The Windows adapter against written-down layouts of the SDK, and its calls against a DLL that plays Windows.
-
-Sizes and offsets are those of the 64-bit SDK's netioapi.h, ws2ipdef.h and minwinbase.h.
-"""
+"""The Windows adapter's calls against DLLs that play Windows. Layouts: ``test_lm_windows_layouts``."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import re
+import socket
+import threading
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
 
+from gatelink.exceptions import TapError
 from lm_client.exceptions import HostError
-from lm_client.host.windows import layouts, nrpt
+from lm_client.host import Bridge
+from lm_client.host.windows import dlls, layouts, nrpt, scm
+from lm_client.host.windows.callers import WindowsCallers
 from lm_client.host.windows.ip_helper import ERROR_NOT_FOUND, ERROR_OBJECT_ALREADY_EXISTS, IpHelper, luid_of
-from lm_client.host.windows.tap_device import (
-    ERROR_IO_PENDING,
-    ERROR_OPERATION_ABORTED,
-    GET_MTU,
-    SET_MEDIA_STATUS,
-    TapDevice,
-    find_adapters,
-)
+from lm_client.host.windows.names import Relay, WindowsNames
+from lm_client.host.windows.network import WindowsNetwork
+from lm_client.host.windows.overlapped import ERROR_IO_PENDING, ERROR_OPERATION_ABORTED
+from lm_client.host.windows.tap_device import ADAPTER_CLASS, CONNECTIONS, find_adapters, open_tap
+from lm_client.service.protocol import HostName
 from lm_client.service.rules import KernelRoute
+from lm_client.streams import pipe
 
 LUID = 0x6000001000000
 PLC, HMI, GATEWAY = IPv4Address("192.168.50.10"), IPv4Address("192.168.50.11"), IPv4Address("198.18.0.1")
 GUID = "{11223344-5566-7788-99AA-BBCCDDEEFF00}"
-
-
-@pytest.mark.parametrize(
-    ("kind", "size", "offsets"),
-    [
-        (layouts.SockaddrIn, 16, {"family": 0, "port": 2, "address": 4}),
-        (layouts.SockaddrIn6, 28, {"flow_info": 4, "address": 8, "scope_id": 24}),
-        (layouts.SockaddrInet, 28, {"ipv4": 0, "ipv6": 0, "family": 0}),
-        (layouts.IpAddressPrefix, 32, {"prefix": 0, "prefix_length": 28}),
-        (
-            layouts.IpForwardRow2,
-            104,
-            {
-                "interface_luid": 0,
-                "interface_index": 8,
-                "destination": 12,
-                "next_hop": 44,
-                "site_prefix_length": 72,
-                "valid_lifetime": 76,
-                "preferred_lifetime": 80,
-                "metric": 84,
-                "protocol": 88,
-                "loopback": 92,
-                "autoconfigure_address": 93,
-                "publish": 94,
-                "immortal": 95,
-                "age": 96,
-                "origin": 100,
-            },
-        ),
-        (
-            layouts.UnicastIpAddressRow,
-            80,
-            {
-                "address": 0,
-                "interface_luid": 32,
-                "interface_index": 40,
-                "prefix_origin": 44,
-                "suffix_origin": 48,
-                "valid_lifetime": 52,
-                "preferred_lifetime": 56,
-                "on_link_prefix_length": 60,
-                "skip_as_source": 61,
-                "dad_state": 64,
-                "scope_id": 68,
-                "creation_time_stamp": 72,
-            },
-        ),
-        (
-            layouts.IpNetRow2,
-            88,
-            {
-                "address": 0,
-                "interface_index": 28,
-                "interface_luid": 32,
-                "physical_address": 40,
-                "physical_address_length": 72,
-                "state": 76,
-                "flags": 80,
-                "reachability_time": 84,
-            },
-        ),
-        (layouts.IpForwardTable2, 112, {"count": 0, "rows": 8}),
-        (layouts.Overlapped, 32, {"internal": 0, "internal_high": 8, "offset": 16, "offset_high": 20, "event": 24}),
-    ],
-    ids=lambda value: value.__name__ if isinstance(value, type) else "",
-)
-def test_layout_is_the_sdks(kind: Any, size: int, offsets: dict[str, int]) -> None:
-    assert layouts.size_of(kind) == size
-    assert {name: getattr(kind, name).offset for name in offsets} == offsets
-
-
-def test_control_codes_are_the_drivers() -> None:
-    assert (GET_MTU, SET_MEDIA_STATUS) == (0x22000C, 0x220018)
 
 
 class FakeIpHelper:
@@ -147,7 +75,7 @@ def _destinations(dll: FakeIpHelper, name: str) -> list[str]:
 
 def test_exactly_host_routes_are_made_and_removed() -> None:
     dll = FakeIpHelper()
-    IpHelper(dll).set_routes(LUID, GATEWAY, [PLC], [HMI])
+    IpHelper(dll).set_routes(LUID, GATEWAY, [PLC], {HMI: GATEWAY})
     assert _destinations(dll, "DeleteIpForwardEntry2") == [str(HMI)]
     assert _destinations(dll, "CreateIpForwardEntry2") == [str(GATEWAY), str(PLC)]
     rows = [row for name, row in dll.calls if name == "CreateIpForwardEntry2"]
@@ -170,10 +98,10 @@ def test_exactly_host_routes_are_made_and_removed() -> None:
 def test_route_that_is_there_or_gone_already_is_no_error() -> None:
     dll = FakeIpHelper()
     dll.answers = {"CreateIpForwardEntry2": ERROR_OBJECT_ALREADY_EXISTS, "DeleteIpForwardEntry2": ERROR_NOT_FOUND}
-    IpHelper(dll).set_routes(LUID, GATEWAY, [PLC], [HMI])
+    IpHelper(dll).set_routes(LUID, GATEWAY, [PLC], {HMI: GATEWAY})
     dll.answers = {"CreateIpForwardEntry2": 5}
     with pytest.raises(HostError, match="CreateIpForwardEntry2 failed with error 5: no right"):
-        IpHelper(dll).set_routes(LUID, GATEWAY, [PLC], [])
+        IpHelper(dll).set_routes(LUID, GATEWAY, [PLC], {})
 
 
 def test_address_is_a_host_and_the_gateway_a_permanent_neighbour() -> None:
@@ -207,22 +135,29 @@ def test_luid_is_asked_for_by_the_guid() -> None:
 
 
 class FakeKernel32:
-    """kernel32.dll around one TAP adapter."""
+    """kernel32.dll around one TAP adapter; events are numbers, from 7 on."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.opened: list[tuple[Any, ...]] = []
         self.error = 0
         self.pending = False
+        self.interrupted = False
         self.frame = b""
+        self.written: list[bytes] = []
+        self.taken: set[str] = set()
+        self._events = 6
 
     def CreateFileW(self, *arguments: Any) -> int:  # noqa: N802
         self.opened.append(arguments)
-        return -1 if self.error else 42
+        return -1 if self.error or arguments[0] in self.taken else 42
 
-    def CreateEventW(self, *arguments: Any) -> int:  # noqa: N802
-        assert arguments == (None, True, False, None)  # by hand, not set
-        return 7
+    def CreateEventW(self, security: None, by_hand: bool, is_set: bool, name: None) -> int:  # noqa: N802
+        assert (security, is_set, name) == (None, False, None)
+        self._events += 1
+        # What overlapped I/O sets must stay set until the next call, an interruption is for one wait.
+        assert by_hand == (self._events % 3 != 0)
+        return self._events
 
     def DeviceIoControl(self, handle: int, code: int, value: Any, *_: Any) -> int:  # noqa: N802
         self.calls.append(f"control {handle} {code:#x} {value._obj.value}")
@@ -237,17 +172,29 @@ class FakeKernel32:
         moved._obj.value = len(self.frame)
         return 1
 
-    WriteFile = ReadFile
+    def WriteFile(self, handle: int, buffer: Any, size: int, moved: Any, overlapped: Any) -> int:  # noqa: N802
+        assert overlapped._obj.event == 8
+        if self.error:
+            return 0
+        self.written.append(ctypes.string_at(buffer, size))
+        moved._obj.value = size
+        return 1
 
-    def WaitForSingleObject(self, _event: int, timeout_ms: int) -> int:  # noqa: N802
-        self.calls.append(f"wait {timeout_ms}")
+    def WaitForMultipleObjects(self, count: int, events: Any, every: int, timeout_ms: int) -> int:  # noqa: N802
+        self.calls.append(f"wait {list(events)[:count]} {timeout_ms}")
+        if self.interrupted:
+            return 1
         return 0 if self.frame else 0x102
+
+    def SetEvent(self, event: int) -> int:  # noqa: N802
+        self.interrupted = event == 9
+        return 1
 
     def CancelIoEx(self, handle: int, overlapped: Any) -> int:  # noqa: N802
         self.calls.append("cancel")
         return 1
 
-    def GetOverlappedResult(self, handle: int, overlapped: Any, moved: Any, wait: bool) -> int:  # noqa: N802
+    def GetOverlappedResult(self, handle: int, overlapped: Any, moved: Any, wait: int) -> int:  # noqa: N802
         self.calls.append(f"result {wait}")
         moved._obj.value = len(self.frame)
         self.error = 0 if self.frame else ERROR_OPERATION_ABORTED
@@ -263,40 +210,57 @@ class FakeKernel32:
 
 def test_adapter_is_opened_plugged_in_and_closed_once() -> None:
     kernel32 = FakeKernel32()
-    device = TapDevice(kernel32, GUID)
+    device = open_tap(kernel32, GUID)
     (opened,) = kernel32.opened
     assert opened == (f"\\\\.\\Global\\{GUID}.tap", 0xC0000000, 0, None, 3, 0x40000004, None)
     device.set_connected(connected=True)
     device.close()
     device.close()
-    assert kernel32.calls == ["control 42 0x220018 1", "cancel", "close 7", "close 7", "close 42"]
+    assert kernel32.calls == ["control 42 0x220018 1", "cancel", "close 7", "close 8", "close 9", "close 42"]
 
 
-def test_frame_is_read_at_once_later_or_not_in_time() -> None:
+def test_frame_is_read_at_once_later_or_until_somebody_interrupts() -> None:
     kernel32 = FakeKernel32()
-    device = TapDevice(kernel32, GUID)
-    buffer = ctypes.create_string_buffer(1600)
+    device = open_tap(kernel32, GUID)
+    view = memoryview(bytearray(1600))
     kernel32.frame = b"frame"
-    assert device.read(buffer, 1600, 100) == 5
-    assert buffer.raw[:5] == b"frame"
+    assert device.read_frame(view) == 5
+    assert bytes(view[:5]) == b"frame"
     kernel32.pending = True
-    assert device.read(buffer, 1600, 100) == 5
-    assert kernel32.calls == ["wait 100", "result True"]
+    assert device.read_frame(view) == 5
+    assert kernel32.calls == ["wait [7, 9] 4294967295", "result 1"]
     kernel32.calls.clear()
-    kernel32.frame = b""
-    kernel32.error = 0
-    assert device.read(buffer, 1600, 50) == 0
-    assert kernel32.calls == ["wait 50", "cancel", "result True"]  # never left to the driver after we returned
+    kernel32.error, kernel32.frame = 0, b""
+    device.interrupt()
+    assert device.read_frame(view) == 0
+    # Never left to the driver after we returned.
+    assert kernel32.calls == ["wait [7, 9] 4294967295", "cancel", "result 1"]
 
 
-def test_adapter_that_is_taken_or_gone_is_told_in_one_line() -> None:
+def test_frame_that_came_while_it_was_called_off_is_not_lost() -> None:
     kernel32 = FakeKernel32()
-    device = TapDevice(kernel32, GUID)
+    device = open_tap(kernel32, GUID)
+    kernel32.pending, kernel32.frame = True, b"frame"
+    device.interrupt()
+    assert device.read_frame(memoryview(bytearray(1600))) == 5
+    assert kernel32.calls[-2:] == ["cancel", "result 1"]
+
+
+def test_one_frame_is_refused_or_the_adapter_is_gone() -> None:
+    kernel32 = FakeKernel32()
+    device = open_tap(kernel32, GUID)
+    assert device.write_frame(memoryview(b"x" * 60)) == 60
+    assert kernel32.written == [b"x" * 60]
+    kernel32.error = 87
+    with pytest.raises(OSError, match="error 87"):
+        device.write_frame(memoryview(b"x"))
     kernel32.error = 31
-    with pytest.raises(HostError, match="is gone: error 31"):
-        device.write(b"x", 1, 10)
+    with pytest.raises(TapError, match=r"the device does not work \(error 31\): the adapter was removed"):
+        device.write_frame(memoryview(b"x"))
+    with pytest.raises(TapError, match="error 31"):
+        device.read_frame(memoryview(bytearray(100)))
     with pytest.raises(HostError, match=r"cannot open the TAP adapter .*: error 31"):
-        TapDevice(kernel32, GUID)
+        open_tap(kernel32, GUID)
 
 
 def test_adapters_are_found_by_their_component_alone() -> None:
@@ -314,11 +278,23 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.keys: dict[str, dict[str, Any]] = {}
 
+    def values(self, key: str) -> dict[str, str]:
+        return {name: value for name, value in self.keys.get(key, {}).items() if isinstance(value, str)}
+
+    def subkeys(self, key: str) -> list[str]:
+        return sorted({found[len(key) + 1 :].split("\\")[0] for found in self.keys if found.startswith(f"{key}\\")})
+
     def write(self, key: str, values: Mapping[str, int | str | list[str]]) -> None:
         self.keys[key] = dict(values)
 
     def delete(self, key: str) -> bool:
         return self.keys.pop(key, None) is not None
+
+    def add_adapter(self, number: int, name: str) -> str:
+        guid = f"{{11223344-5566-7788-99AA-BBCCDDEEFF{number:02X}}}"
+        self.keys[f"{ADAPTER_CLASS}\\{number:04}"] = {"ComponentId": "tap0901", "NetCfgInstanceId": guid}
+        self.keys[f"{CONNECTIONS}\\{guid}\\Connection"] = {"Name": name}
+        return guid
 
 
 def test_rule_for_names_is_for_the_suffix_alone_and_goes_without_a_trace() -> None:
@@ -333,3 +309,262 @@ def test_rule_for_names_is_for_the_suffix_alone_and_goes_without_a_trace() -> No
     assert nrpt.clean_up(registry) == []
     nrpt.apply(registry, "")
     assert registry.keys == {}
+
+
+class FakePc(FakeIpHelper):
+    """iphlpapi.dll that keeps what it was told: routes and addresses of one adapter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[layouts.UnicastIpAddressRow] = []
+
+    def CreateIpForwardEntry2(self, pointer: Any) -> int:  # noqa: N802
+        self.rows.append(layouts.IpForwardRow2.from_buffer_copy(pointer._obj))
+        return 0
+
+    def DeleteIpForwardEntry2(self, pointer: Any) -> int:  # noqa: N802
+        wanted = pointer._obj
+        before = len(self.rows)
+        self.rows = [row for row in self.rows if (_key(row) != _key(wanted))]
+        return 0 if len(self.rows) < before else ERROR_NOT_FOUND
+
+    def CreateUnicastIpAddressEntry(self, pointer: Any) -> int:  # noqa: N802
+        row = layouts.UnicastIpAddressRow.from_buffer_copy(pointer._obj)
+        if layouts.address_of(row.address) in map(_address, self.addresses):
+            return ERROR_OBJECT_ALREADY_EXISTS
+        self.addresses.append(row)
+        return 0
+
+    def DeleteUnicastIpAddressEntry(self, pointer: Any) -> int:  # noqa: N802
+        gone = layouts.address_of(pointer._obj.address)
+        self.addresses = [row for row in self.addresses if _address(row) != gone]
+        return 0
+
+    def GetUnicastIpAddressTable(self, _family: int, pointer: Any) -> int:  # noqa: N802
+        self._table = ctypes.create_string_buffer(8 + 80 * (len(self.addresses) + 1))
+        ctypes.memmove(self._table, ctypes.byref(ctypes.c_uint32(len(self.addresses))), 4)
+        for number, row in enumerate(self.addresses):
+            ctypes.memmove(ctypes.addressof(self._table) + 8 + 80 * number, ctypes.byref(row), 80)
+        pointer._obj.contents = layouts.UnicastIpAddressTable.from_address(ctypes.addressof(self._table))
+        return 0
+
+    @property
+    def hops(self) -> dict[str, str]:
+        """Next hop by destination."""
+        return {destination: hop for _luid, destination, hop in map(_key, self.rows)}
+
+
+def _key(row: layouts.IpForwardRow2) -> tuple[int, str, str]:
+    return row.interface_luid, str(layouts.address_of(row.destination.prefix)), str(layouts.address_of(row.next_hop))
+
+
+def _address(row: layouts.UnicastIpAddressRow) -> IPv4Address:
+    return layouts.address_of(row.address)
+
+
+def _pc() -> tuple[FakePc, FakeKernel32, FakeRegistry, WindowsNetwork]:
+    pc, kernel32, registry = FakePc(), FakeKernel32(), FakeRegistry()
+    registry.add_adapter(1, "Gatelink 2")
+    registry.add_adapter(2, "Gatelink")
+    registry.add_adapter(3, "OpenVPN TAP")
+    registry.add_adapter(4, "Gatelinker")
+    return pc, kernel32, registry, WindowsNetwork(pc, kernel32, registry)
+
+
+def test_session_has_exactly_its_routes_on_windows_and_leaves_nothing() -> None:
+    pc, kernel32, _registry, network = _pc()
+    others = layouts.IpForwardRow2(interface_luid=1, protocol=3)
+    others.destination.prefix_length = 32
+    pc.rows = [others]
+    assert list(network.adapters()) == ["Gatelink", "Gatelink 2"]
+    adapter = network.open("press", IPv4Address("198.18.0.2"), GATEWAY, 1500)
+    assert adapter.name == "Gatelink"
+    network.apply(adapter, [PLC])
+    network.apply(adapter, [HMI, PLC])
+    network.apply(adapter, [HMI])
+    assert pc.hops == {"0.0.0.0": "0.0.0.0", str(GATEWAY): "0.0.0.0", str(HMI): str(GATEWAY)}
+    assert [str(_address(row)) for row in pc.addresses] == ["198.18.0.2"]
+    network.remove(adapter)
+    assert [bytes(row) for row in pc.rows] == [bytes(others)]
+    assert not pc.addresses
+    assert [call for call in kernel32.calls if call.startswith("control")] == [
+        "control 42 0x220018 1",
+        "control 42 0x220018 0",
+    ]
+    assert kernel32.calls[-1] == "close 42"
+
+
+def test_bridged_adapter_has_its_devices_on_the_link_on_windows() -> None:
+    pc, _kernel32, _registry, network = _pc()
+    plant = IPv4Address("192.168.50.77")
+    adapter = network.open("press", IPv4Address("198.18.0.2"), GATEWAY, 1500, Bridge(plant))
+    network.apply(adapter, [PLC])
+    assert pc.hops == {str(PLC): "0.0.0.0"}
+    assert [_address(row) for row in pc.addresses] == [plant]
+
+
+def test_what_a_killed_service_left_is_removed_on_windows() -> None:
+    pc, _kernel32, _registry, network = _pc()
+    adapter = network.open("press", IPv4Address("198.18.0.2"), GATEWAY, 1500)
+    network.apply(adapter, [PLC])
+    assert network.clean_up() == ["Gatelink"]  # both have the LUID of the fake: the first takes all
+    assert not pc.rows
+    assert network.clean_up() == []
+
+
+def test_next_adapter_is_taken_when_one_is_in_use_on_windows() -> None:
+    _iphlpapi, kernel32, registry, network = _pc()
+    ours = network.adapters()
+    kernel32.taken = {f"\\\\.\\Global\\{ours['Gatelink']}.tap"}
+    assert network.open("a", PLC, GATEWAY, 1500).name == "Gatelink 2"
+    kernel32.taken |= {f"\\\\.\\Global\\{ours['Gatelink 2']}.tap"}
+    with pytest.raises(HostError, match="all 2 TAP adapters named Gatelink are in use"):
+        network.open("a", PLC, GATEWAY, 1500)
+    registry.keys.clear()
+    with pytest.raises(HostError, match="no TAP adapter named Gatelink: install"):
+        network.open("a", PLC, GATEWAY, 1500)
+
+
+def test_names_are_answered_by_the_agent_while_anybody_has_some() -> None:
+    registry, told = FakeRegistry(), list[str]()
+    names = WindowsNames(registry, lambda: told.append("told"), lambda: Relay(("127.0.0.1", 0)))
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as agent,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as pc,
+    ):
+        agent.bind(("127.0.0.1", 0))
+        for end in (agent, pc):
+            end.settimeout(60)
+        entry = HostName("plc.press.gatelink", str(PLC))
+        names.apply("Gatelink", [entry], agent.getsockname()[1])
+        names.apply("Gatelink 2", [entry], agent.getsockname()[1])
+        (rule,) = registry.keys.values()
+        assert rule["GenericDNSServers"] == "127.0.0.1"
+        assert names._relay is not None
+        pc.sendto(b"\1\2question", names._relay.address)
+        question, asker = agent.recvfrom(100)
+        assert question == b"\1\2question"
+        agent.sendto(b"\1\2answer", asker)
+        assert pc.recv(100) == b"\1\2answer"
+        names.remove("Gatelink")
+        assert registry.keys
+        names.remove("Gatelink 2")
+    assert not registry.keys
+    assert told == ["told", "told"]
+    registry.write(f"{nrpt.POLICY}\\{nrpt.RULE}", nrpt.rule_of("127.71.76.1"))
+    assert names.clean_up() == ["the rule for .gatelink"]
+
+
+class FakeScm:
+    """advapi32.dll: starts the service's main as the SCM does, in a thread of its own, and sends it controls."""
+
+    def __init__(self, *, by_hand: bool = False) -> None:
+        self._by_hand = by_hand
+        self.states: list[tuple[int, int, int]] = []
+        self.running = threading.Event()
+        self.handler: Any = None
+
+    def StartServiceCtrlDispatcherW(self, entries: Any) -> int:  # noqa: N802
+        if self._by_hand:
+            return 0
+        first, last = entries._obj
+        assert ctypes.cast(first.name, ctypes.c_wchar_p).value == "gatelink-lm"
+        assert (last.name, last.main) == (None, None)
+        thread = threading.Thread(target=scm.MAIN_TYPE(first.main), args=(0, None))
+        thread.start()
+        thread.join(60)
+        return 1
+
+    def RegisterServiceCtrlHandlerExW(self, name: str, handler: Any, _context: None) -> int:  # noqa: N802
+        self.handler = scm.HANDLER_TYPE(handler.value)
+        return 5
+
+    def SetServiceStatus(self, handle: int, pointer: Any) -> int:  # noqa: N802
+        status = pointer._obj
+        self.states.append((status.current_state, status.controls_accepted, status.exit_code))
+        if status.current_state == scm.RUNNING:
+            self.running.set()
+        return 1
+
+
+class _Kernel32WithError:
+    def __init__(self, error: int) -> None:
+        self._error = error
+
+    def GetLastError(self) -> int:  # noqa: N802
+        return self._error
+
+
+def test_service_says_its_states_and_stops_when_it_is_told_to() -> None:
+    advapi32, stopping = FakeScm(), threading.Event()
+
+    def serve(is_up: Callable[[], None]) -> None:
+        is_up()
+        assert stopping.wait(60)
+
+    service = scm.WindowsService(advapi32, _Kernel32WithError(0), "gatelink-lm", serve, stopping.set)
+    done: list[bool] = []
+    dispatching = threading.Thread(target=lambda: done.append(service.dispatch()))
+    dispatching.start()
+    assert advapi32.running.wait(60)
+    assert advapi32.handler(scm.CONTROL_INTERROGATE, 0, None, None) == 0
+    assert advapi32.handler(99, 0, None, None) == scm.ERROR_CALL_NOT_IMPLEMENTED
+    assert advapi32.handler(scm.CONTROL_STOP, 0, None, None) == 0
+    dispatching.join(60)
+    assert done == [True]
+    assert service.failure is None
+    assert advapi32.states == [(2, 0, 0), (4, 5, 0), (3, 0, 0), (1, 0, 0)]
+
+
+def test_service_that_cannot_serve_stops_with_an_error() -> None:
+    def serve(_is_up: Callable[[], None]) -> None:
+        raise HostError("no adapter")
+
+    advapi32 = FakeScm()
+    service = scm.WindowsService(advapi32, _Kernel32WithError(0), "gatelink-lm", serve, lambda: None)
+    assert service.dispatch()
+    assert str(service.failure) == "no adapter"
+    assert advapi32.states == [(2, 0, 0), (1, 0, scm.ERROR_SERVICE_SPECIFIC_ERROR)]
+
+
+@pytest.mark.parametrize(("error", "typed"), [(scm.ERROR_NOT_STARTED_BY_SCM, True), (5, False)])
+def test_service_knows_that_a_person_started_it(error: int, typed: bool) -> None:
+    service = scm.WindowsService(
+        FakeScm(by_hand=True), _Kernel32WithError(error), "gatelink-lm", lambda _is_up: None, lambda: None
+    )
+    if typed:
+        assert not service.dispatch()
+    else:
+        with pytest.raises(HostError, match="does not take the service gatelink-lm: error 5"):
+            service.dispatch()
+
+
+def test_pipe_has_the_name_that_was_given_or_one_of_its_own() -> None:
+    assert pipe.pipe_name(PureWindowsPath(r"\\.\pipe\gatelink-lm")) == r"\\.\pipe\gatelink-lm"
+    anna = pipe.pipe_name(PureWindowsPath(r"C:\Users\anna\AppData\Local\gatelink-lm\agent.sock"))
+    bert = pipe.pipe_name(PureWindowsPath(r"C:\Users\bert\AppData\Local\gatelink-lm\agent.sock"))
+    assert anna != bert
+    assert anna == pipe.pipe_name(PureWindowsPath(r"c:\users\ANNA\AppData\Local\gatelink-lm\agent.sock"))
+    assert anna.startswith("\\\\.\\pipe\\gatelink-lm-")
+
+
+def test_pipe_lets_the_network_out_and_nobody_make_another() -> None:
+    assert pipe.FOR_EVERYBODY == "D:P(D;;GA;;;NU)(A;;GA;;;SY)(A;;GA;;;BA)(A;;0x120183;;;IU)"
+    assert pipe.FOR_OWNER == "D:P(D;;GA;;;NU)(A;;GA;;;SY)(A;;GA;;;OW)"
+
+
+def test_every_function_that_is_called_has_its_prototype() -> None:
+    package = Path(pipe.__file__).parents[1]
+    files = [*(package / "host/windows").glob("*.py"), package / "streams/pipe.py"]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    called = set(re.findall(r"(?:kernel32|advapi32|dll|load\(\"kernel32\"\))\.([A-Z]\w+)\b", text))
+    assert called == {name for functions in dlls.PROTOTYPES.values() for name in functions}
+
+
+def test_who_may_have_tunnels_on_windows_is_said_by_sid() -> None:
+    anna = "S-1-5-21-1-2-3-1001"
+    assert WindowsCallers().may(anna)
+    assert WindowsCallers([anna]).may(anna)
+    assert WindowsCallers([anna]).may("S-1-5-18")
+    assert not WindowsCallers([anna]).may("S-1-5-21-1-2-3-1002")
+    assert "--allow-sid" in WindowsCallers([anna]).advice("S-1-5-21-1-2-3-1002")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import threading
 from ctypes import byref, c_uint32, c_void_p
@@ -249,7 +250,7 @@ def connect(
     try:
         expected = owners or frozenset({SYSTEM, ADMINISTRATORS, windows.security.own_sid()})
         if (owner := stream.caller) not in expected:
-            raise PermissionError(f"{name} belongs to {owner}: expected the service of this PC")
+            raise PermissionError(errno.EPERM, f"it belongs to {owner}: expected the system or this user")
     except BaseException:
         with contextlib.suppress(OSError):
             stream.close()
