@@ -19,6 +19,7 @@ from gm_server.acts.grants import NewGrant, add_grant
 from gm_server.acts.groups import add_group, add_member
 from gm_server.acts.invitations import invite
 from gm_server.acts.requests import NewRequest, make_request
+from gm_server.appliances.rollouts import Terms, add_rollout
 from gm_server.database.tables import (
     AccessRequest,
     Appliance,
@@ -26,6 +27,9 @@ from gm_server.database.tables import (
     Claim,
     Device,
     Domain,
+    FirmwareBundle,
+    FirmwareRollout,
+    FirmwareTarget,
     Grant,
     Group,
     RoleRecord,
@@ -63,6 +67,11 @@ PAGES = (
     "/domains/{domain}",
     "/domains/{domain}/edit",
     "/domains/{domain}/remove",
+    "/firmware",
+    "/firmware/{bundle}/remove",
+    "/firmware/{bundle}/roll-out",
+    "/rollouts/{rollout}",
+    "/rollouts/{rollout}/stop",
     "/users",
     "/users/add",
     "/users/{user}",
@@ -107,6 +116,18 @@ NO_PAGES = frozenset({"/sessions/{id}/end"})
 """What asks only while something runs."""
 
 
+STATES = (
+    "fetching",
+    "good",
+    "waiting",
+    "offered",
+    "installing",
+    "restarting",
+    "refused",
+    "failed",
+    "fell-back",
+    "pending",
+)
 _INVITATION = select(Claim.id).where(Claim.user_id.is_not(None))
 _OVERFLOWS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 _WIDEST = """() => [...document.querySelectorAll("main *")].filter(
@@ -138,6 +159,7 @@ def _furnish(session: Session, now: float) -> None:
     assert actor is not None
     filler = session.scalars(select(Appliance).where(Appliance.name == "filler 1")).one()
     make_request(session, actor, NewRequest(appliance=filler.id, reason="the fill level drifts"), None, now)
+    _furnish_firmware(session, filler, now)
     session.add(
         WaitingAppliance(
             id=new_id("wai"),
@@ -171,6 +193,28 @@ def _furnish(session: Session, now: float) -> None:
     )
 
 
+def _furnish_firmware(session: Session, filler: Appliance, now: float) -> None:
+    """A bundle whose file is missing, and its roll-out, which was stopped, with an appliance in every state."""
+    bundle = FirmwareBundle(
+        id=new_id("bnd"),
+        version="2.1.0",
+        board="gatelink-raspberrypi4-64",
+        size_bytes=87_654_321,
+        sha256=bytes(32),
+        created_at=now - 3 * HOUR_S,
+    )
+    session.add(bundle)
+    session.flush()
+    terms = Terms(wave_size=5, stop_after_failures=2, allow_older=True, during_sessions=False)
+    units = [filler.id, *session.scalars(select(Appliance.id).where(Appliance.id != filler.id)).all()]
+    domain_id = session.scalars(select(Domain.id).where(Domain.path == "acme")).one()
+    rollout = add_rollout(session, bundle.id, domain_id, units, terms, "ada", now - 2 * HOUR_S)
+    rollout.state, rollout.text = "stopped", "stopped by itself after 3 failed"
+    targets = session.scalars(select(FirmwareTarget).order_by(FirmwareTarget.position)).all()
+    for target, state in zip(targets, STATES, strict=False):
+        target.state, target.percent, target.text = state, 40, "a reason that the gateway gave"
+
+
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     with running_plant(tmp_path_factory.mktemp("portal") / "gm", _furnish) as plant:
@@ -198,6 +242,8 @@ def ids(plant: Plant) -> dict[str, str]:
             "session": one(SessionRecord.id),
             "waiting": one(WaitingAppliance.id),
             "entry": one(AuditEntry.number),
+            "bundle": one(FirmwareBundle.id),
+            "rollout": one(FirmwareRollout.id),
             "invitation": str(session.execute(_INVITATION).scalar_one()),
         }
 

@@ -18,9 +18,11 @@ from sqlalchemy import func, select
 from gatelink import messages
 from gatelink.messages import DeviceState
 from gm_server.acts.grants import NewGrant, add_grant
+from gm_server.acts.rollouts import NewRollout, start_rollout
 from gm_server.acts.users import NewUser, add_user
-from gm_server.database.tables import AccessRequest, ApplianceEventRecord, Device
+from gm_server.database.tables import AccessRequest, ApplianceEventRecord, Device, FirmwareTarget
 from gm_server.database.tables import Appliance as ApplianceRecord
+from inproc.firmware_bundles import keep_bundle
 from inproc.gm_people import CONSOLE, World, settle
 from inproc.gm_running import Appliance, OpenedSession, RunningGm, User, open_session, running_gm
 
@@ -39,6 +41,8 @@ class Scene(msgspec.Struct):
     press: Appliance
     palletiser: Appliance
     session: OpenedSession
+    offers: list[messages.FirmwareOffer] = []
+    """Of firmware, to press1."""
 
     @property
     def is_live(self) -> bool:
@@ -155,14 +159,32 @@ async def _scan_result(scene: Scene) -> None:
     await _settled(scene.palletiser)
 
 
+async def _offered_to_press(scene: Scene) -> messages.FirmwareOffer:
+    """What tundra rolls out to its press1."""
+    known = scene.offers
+    if not known:
+        gm = scene.gm
+        bundle = keep_bundle(gm, CONSOLE, "1.0", "tundra")
+        new = NewRollout(bundle=bundle.id, appliances=("tundra/line3/press1",))
+        gm.write(start_rollout, CONSOLE, gm.directory.bundle_files(), new, gm.clock())
+        known.append(await scene.press.hear_kind(messages.FirmwareOffer))
+    return known[0]
+
+
 async def _firmware_fetch(scene: Scene) -> None:
-    await scene.palletiser.say(messages.FirmwareFetch(request_id=1, bundle_id="bnd-0000000000000000", offset=0))
-    await _settled(scene.palletiser)
+    offer = await _offered_to_press(scene)
+    for bundle_id in (offer.bundle_id, "bnd-0000000000000000"):
+        await scene.palletiser.say(messages.FirmwareFetch(request_id=1, bundle_id=bundle_id, offset=0))
+        assert (await scene.palletiser.hear_kind(messages.Refusal)).code == "unknown-bundle"
 
 
 async def _firmware_progress(scene: Scene) -> None:
-    await scene.palletiser.say(messages.FirmwareProgress(bundle_id="bnd-0000000000000000", state="fetching"))
+    offer = await _offered_to_press(scene)
+    await scene.palletiser.say(messages.FirmwareProgress(bundle_id=offer.bundle_id, state="failed", text="mine now"))
     await _settled(scene.palletiser)
+    await scene.gm.server.appliance_desk.firmware.step()
+    [target] = scene.gm.read(lambda session: session.scalars(select(FirmwareTarget)).all())
+    assert (target.appliance_id, target.state) == (scene.worlds["tundra"].appliance, "offered")
 
 
 BY_APPLIANCES: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
