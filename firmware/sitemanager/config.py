@@ -26,8 +26,14 @@ from .exceptions import ConfigError
 
 SCHEMA: Final = 1
 MAX_FILE_BYTES: Final = 64 * 1024
-SECRET_KEYS: Final = frozenset({"password", "passphrase", "pin"})
-"""Keys whose values are never shown."""
+SECRETS: Final[dict[str, frozenset[str]]] = {
+    "password": frozenset({"host", "port", "username"}),
+    "passphrase": frozenset({"ssid"}),
+    "pin": frozenset({"interface", "kind"}),
+    "apn_password": frozenset({"apn", "apn_user"}),
+}
+"""Keys whose values are never shown, each with the keys that say to whom it is told."""
+SECRET_KEYS: Final = frozenset(SECRETS)
 HIDDEN: Final = "(hidden)"
 MIGRATIONS: Final[list[Callable[[dict[str, Any]], dict[str, Any]]]] = []
 """The first one makes version 2 of version 1, and so on."""
@@ -177,7 +183,7 @@ def to_toml(config: Config, *, hide_passwords: bool = False) -> str:
 def with_hidden(values: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return values from a text that was shown with ``hide_passwords``, with the passwords that ``config`` has there.
 
-    An entry is the same one if all of it but the password is. Others lose their password: it was never given.
+    An entry is the same one if it tells the password to the same (``SECRETS``). Others lose it: it was never given.
     """
     known = _with_passwords(msgspec.to_builtins(config))
 
@@ -186,7 +192,7 @@ def with_hidden(values: dict[str, Any], config: Config) -> dict[str, Any]:
             filled = {key: fill(content) for key, content in value.items()}
             for key in SECRET_KEYS & filled.keys():
                 if filled[key] == HIDDEN:
-                    rest = {name: content for name, content in filled.items() if name not in SECRET_KEYS}
+                    rest = {name: filled.get(name) for name in SECRETS[key]}
                     filled[key] = next((entry[key] for entry in known if _is_same(entry, rest) and key in entry), "")
             return filled
         return [fill(content) for content in value] if isinstance(value, list) else value

@@ -11,6 +11,8 @@ from msgspec import Meta
 
 MOST_UPLINKS: Final = 8
 MOST_NAME_SERVERS: Final = 3
+_PLAIN_WORD: Final = r"^[!#-&(-+./0-<>-~-]{0,64}$"
+"""Printable, without the characters that ``mmcli`` gives a meaning: space, comma, equals sign, quotation marks."""
 Kind = Literal["ethernet", "wifi", "modem"]
 
 
@@ -28,6 +30,16 @@ class UplinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of a fixed address."""
     dns: Annotated[tuple[Annotated[str, Meta(max_length=15)], ...], Meta(max_length=MOST_NAME_SERVERS)] = ()
     """Name servers to ask by this uplink, beside those that a DHCP server tells."""
+    ssid: Annotated[str, Meta(max_length=32)] = ""
+    """Of a Wi-Fi network to join by wpa_supplicant; empty: what the system does with the interface."""
+    passphrase: Annotated[str, Meta(max_length=63)] = ""
+    """Of that network (WPA2 or WPA3); empty: an open one."""
+    apn: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    """Of a mobile network to connect to by ModemManager; empty: what the system does with the modem."""
+    apn_user: Annotated[str, Meta(pattern=_PLAIN_WORD)] = ""
+    apn_password: Annotated[str, Meta(pattern=_PLAIN_WORD)] = ""
+    pin: Annotated[str, Meta(pattern=r"^([0-9]{4,8})?$")] = ""
+    """Of the SIM."""
 
 
 def uplink_mistakes(
@@ -41,6 +53,7 @@ def uplink_mistakes(
         if uplink.interface in [other.interface for other in uplinks[:index]]:
             yield f"{path}.interface: {uplink.interface} is there twice"
         yield from _address_mistakes(path, uplink, dev_address)
+        yield from _radio_mistakes(path, uplink)
         for server in uplink.dns:
             if not _is_host(server):
                 yield f"{path}.dns: expected addresses like 10.20.1.1, got {server!r}"
@@ -78,6 +91,22 @@ def _address_mistakes(path: str, uplink: UplinkConfig, dev_address: str) -> Iter
             f"{path}.address: {network} is the machine side's network as well (dev_address {dev_address}); "
             "the two must differ, or nobody knows on which side an address is"
         )
+
+
+def _radio_mistakes(path: str, uplink: UplinkConfig) -> Iterator[str]:
+    if uplink.kind != "wifi" and (uplink.ssid or uplink.passphrase):
+        yield f"{path}.ssid: goes with kind wifi, not with {uplink.kind}"
+    if len(uplink.ssid.encode()) > 32 or not uplink.ssid.isprintable():
+        yield f"{path}.ssid: expected at most 32 bytes that can be printed"
+    is_printable = all(" " <= character <= "~" for character in uplink.passphrase)
+    if uplink.passphrase and (len(uplink.passphrase) < 8 or not is_printable or not uplink.ssid):
+        yield f"{path}.passphrase: expected 8 to 63 characters of ASCII, and the ssid that they belong to"
+    if uplink.kind != "modem" and (uplink.apn or uplink.apn_user or uplink.apn_password or uplink.pin):
+        yield f"{path}.apn: goes with kind modem, not with {uplink.kind}"
+    if uplink.kind == "modem" and not uplink.apn and (uplink.apn_user or uplink.apn_password or uplink.pin):
+        yield f"{path}.apn: expected the access point's name, as the operator of the mobile network says it"
+    if uplink.apn and uplink.address:
+        yield f"{path}.address: a modem gets its address from the mobile network"
 
 
 def _is_host(text: str) -> bool:

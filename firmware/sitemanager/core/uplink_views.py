@@ -26,7 +26,7 @@ def uplink_view(uplink: UplinkConfig, seen: Seen, active: str) -> UplinkView:
         name=uplink.name,
         kind=uplink.kind,
         interface=uplink.interface,
-        origin="fixed" if uplink.address else "dhcp" if uplink.dhcp else "system",
+        origin=_origin(uplink),
         state=_state(uplink, seen, active),
         text=_text(seen),
         reaches=seen.reaches,
@@ -35,6 +35,14 @@ def uplink_view(uplink: UplinkConfig, seen: Seen, active: str) -> UplinkView:
         gateway=seen.gateway,
         dns=seen.dns,
     )
+
+
+def _origin(uplink: UplinkConfig) -> Literal["dhcp", "fixed", "system", "modem"]:
+    if uplink.address:
+        return "fixed"
+    if uplink.dhcp:
+        return "dhcp"
+    return "modem" if uplink.apn else "system"
 
 
 def _state(uplink: UplinkConfig, seen: Seen, active: str) -> State:

@@ -13,6 +13,9 @@ from .network.uplinks import ways_out
 
 _NOT_PORTS: Final = re.compile(rf"lo|{INTERFACE_PREFIX}\d+|docker\d+|veth.*|sit\d+|ip6tnl\d+|tunl\d+|gre.*|erspan\d+")
 
+_MODEM: Final = "wwan"
+"""A modem's interface, which has no Ethernet frames."""
+
 
 def ports() -> tuple[PortView, ...]:
     """Return the ports with their addresses, by name; ``default``: the way out leads by it. Raises NetworkError."""
@@ -41,4 +44,5 @@ def ports() -> tuple[PortView, ...]:
 
 
 def _is_port(name: str, link: dict[str, Any]) -> bool:
-    return link.get("link_type") == "ether" and _NOT_PORTS.fullmatch(name) is None
+    is_wired = link.get("link_type") == "ether" and _NOT_PORTS.fullmatch(name) is None
+    return is_wired or name.startswith(_MODEM)

@@ -105,6 +105,7 @@ def parts(around: Surroundings) -> list[Part]:
         around.state,
         lambda: around.status().connected,
         around.report,
+        around.runtime,
     )
     serial = SerialPorts(around.desk, around.appliance, around.report)
     around.network.observers.append(serial.sessions_changed)

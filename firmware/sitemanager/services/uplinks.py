@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -51,7 +52,9 @@ class Uplinks:
         state: State,
         is_connected: Callable[[], bool],
         report: Callable[[str], None],
+        runtime: Path,
         host: UplinkHost | None = None,
+        origins: Origins | None = None,
     ) -> None:
         self._line = line
         self._appliance = appliance
@@ -61,7 +64,8 @@ class Uplinks:
         self._report = report
         self._host = host or LinuxUplinks()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="uplinks")
-        self._origins = Origins(report, self._look_soon)
+        self._origins = origins or Origins(runtime, report)
+        self._origins.changed = self._look_soon
         self._config = Config()
         self._used: object = None
         self._choice = UplinkChoice(())

@@ -13,10 +13,10 @@ from sitemanager.exceptions import NetworkError
 
 TIMEOUT_S: Final = 20.0
 """Far above what either takes on the slowest gateway; a hung program must not hang the daemon."""
-_PACKAGES: Final = {"ip": "iproute2", "nft": "nftables"}
+_PACKAGES: Final = {"ip": "iproute2", "nft": "nftables", "mmcli": "modemmanager"}
 
 
-def run(argv: Sequence[str], script: str = "") -> str:
+def run(argv: Sequence[str], script: str = "", timeout_s: float = TIMEOUT_S) -> str:
     """Run a program with ``script`` as its input; return what it printed. Raises NetworkError."""
     path = os.environ.get("PATH", os.defpath)
     environment = {**os.environ, "LC_ALL": "C", "PATH": f"{path}{os.pathsep}/usr/sbin{os.pathsep}/sbin"}
@@ -28,7 +28,7 @@ def run(argv: Sequence[str], script: str = "") -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             env=environment,
         )
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from sitemanager.core.uplinks import ACTIVE_TABLE, FIRST_TABLE, Seen, Wanted, ro
 from . import programs
 
 PROBE_S: Final = 6.0
+NO_CABLE: Final = "no cable, or nobody at its other end"
 
 
 class UplinkHost(Protocol):
@@ -103,7 +104,7 @@ def _seen(
     if given is not None and (text := _overlap(given.network, plant)):
         return Seen(given.address.partition("/")[0], overlaps=True, text=text, prefix_length=given.network.prefixlen)
     if "LOWER_UP" not in flags[uplink.interface]:
-        return Seen(text="no cable, or nobody at its other end", has_line=False)
+        return Seen(text=(wanted.text if uplink.ssid or uplink.apn else "") or NO_CABLE, has_line=False)
     if wanted.text:
         return Seen(text=wanted.text)
     entries = links.get(uplink.interface, {}).get("addr_info", ())

@@ -14,7 +14,11 @@ from sitemanager.web.visit import Visit
 
 from .trial import try_values
 
-NEW: Final[dict[str, Any]] = {"kind": "ethernet", "dhcp": True, "address": "", "gateway": "", "dns": []}
+NEW: Final[dict[str, Any]] = {
+    "dhcp": True,
+    "dns": [],
+    **dict.fromkeys(("address", "gateway", "ssid", "passphrase", "apn", "apn_user", "apn_password", "pin"), ""),
+}
 
 
 async def uplinks(visit: Visit) -> Response:
@@ -36,7 +40,7 @@ async def uplinks(visit: Visit) -> Response:
     ports = (await visit.ask(PortsRequest(), PortsAnswer)).ports
     used = {entry["interface"] for entry in entries} | set(config.values["dev_interfaces"])
     others = [
-        (port, added if error and added and added["interface"] == port.name else {**NEW, "name": port.name})
+        (port, added if error and added and added["interface"] == port.name else new(port.name))
         for port in ports
         if port.name not in used
     ]
@@ -75,16 +79,27 @@ def changed_by(form: Form, entries: list[dict[str, Any]]) -> list[dict[str, Any]
 
 def typed(form: Form) -> dict[str, Any]:
     """Return the settings in the form; an address is one only where a fixed one was chosen."""
-    is_fixed = form.text("origin") == "fixed"
+    kind, origin = form.text("kind") or "ethernet", form.text("origin")
+    is_fixed = origin == "fixed"
+    wifi = {key: form.raw(key) if kind == "wifi" else "" for key in ("ssid", "passphrase")}
+    modem = {key: form.text(key) if kind == "modem" else "" for key in ("apn", "apn_user", "apn_password", "pin")}
     return {
         "name": form.text("name"),
         "interface": form.text("interface"),
-        "kind": form.text("kind") or "ethernet",
-        "dhcp": form.text("origin") == "dhcp",
+        "kind": kind,
+        "dhcp": origin == "dhcp",
         "address": form.text("address") if is_fixed else "",
         "gateway": form.text("gateway") if is_fixed else "",
         "dns": form.text("dns").replace(",", " ").split(),
+        **wifi,
+        **modem,
     }
+
+
+def new(interface: str) -> dict[str, Any]:
+    """Return what a port that is not used yet is offered as; kernels name their ports by kind."""
+    kind = {"wl": "wifi", "ww": "modem"}.get(interface[:2], "ethernet")
+    return {**NEW, "name": interface, "interface": interface, "kind": kind, "dhcp": kind != "modem"}
 
 
 async def _states(visit: Visit) -> dict[str, Any]:

@@ -17,13 +17,17 @@ all("[data-trial]", (section) => {
   const text = section.querySelector("[data-trial-text]");
   const keep = section.querySelector("[data-keep]");
   let asking = false;
+  // Once a button is pressed its answer is the next page; the count must not get there first.
+  let leaving = false;
+  section.addEventListener("submit", () => { leaving = true; });
   const timer = setInterval(async () => {
     const left = Math.max(0, Math.round((end - Date.now()) / 1000));
     count.textContent = left;
-    if (asking) return;
+    if (asking || leaving) return;
     asking = true;
     try {
       const trial = await get("/trial", "application/json");
+      if (leaving) return;
       if (trial.state !== "trying") {
         clearInterval(timer);
         location.replace(location.pathname);
