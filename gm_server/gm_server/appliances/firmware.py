@@ -116,7 +116,7 @@ def record_end(session: Session, target: FirmwareTarget, version: str, now: floa
     appliance = session.get_one(Appliance, target.appliance_id)
     path = path_of(session, appliance)
     result: Result = "done" if target.state not in FAILED else "refused" if target.state == "refused" else "failed"
-    by = Actor("", path, (), "sm", appliance.last_address or "")
+    by = Actor(appliance.id, appliance.name, (), "sm", appliance.last_address or "")
     subject = Subject(appliance.id, path, path.rpartition("/")[0])
     details = {"version": version, "state": target.state, "rollout": target.rollout_id, "text": target.text}
     record(session, by, Event.FIRMWARE_INSTALLED, subject, now, result, **details)

@@ -25,8 +25,8 @@ from .appliance_peer import AppliancePeer
 from .peers import Peers
 
 FirmwareMessage: TypeAlias = FirmwareFetch | FirmwareProgress
-LOOK_S: Final = 5.0
-"""How often it is looked for who was waited for long enough."""
+LOOK_S: Final = 3.0
+"""How often mere percents are written, and it is looked for who was waited for long enough."""
 SETTLE_S: Final = 0.25
 ASKED_BY_ONE: Final = 8
 """Pieces that one appliance may have asked for and not got yet. A security limit: each is held in memory."""
@@ -47,6 +47,8 @@ class FirmwareDesk:
         self._offers: dict[str, Offered] = {}
         self._told: dict[str, tuple[AppliancePeer, Offered]] = {}
         self._said: dict[str, tuple[FirmwareProgress, float]] = {}
+        self._states: dict[str, str] = {}
+        """What each said last: whoever goes on with the same is in no hurry."""
         self._asked: dict[str, int] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
@@ -57,8 +59,10 @@ class FirmwareDesk:
         if isinstance(message, FirmwareFetch):
             self._fetch(peer, message)
         else:
+            before, self._states[peer.appliance_id] = self._states.get(peer.appliance_id), message.state
             self._said[peer.appliance_id] = message, self._clock()
-            self._work.set()
+            if message.state != before:
+                self._work.set()
 
     def look(self) -> None:
         """The records changed, or somebody logged in."""
@@ -100,6 +104,7 @@ class FirmwareDesk:
 
     def _tell(self) -> None:
         self._told = {key: told for key, told in self._told.items() if key in self._offers}
+        self._states = {key: state for key, state in self._states.items() if key in self._offers}
         for appliance_id, offered in self._offers.items():
             peer = self._peers.appliance(appliance_id)
             told = self._told.get(appliance_id)
