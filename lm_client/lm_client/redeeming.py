@@ -14,7 +14,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 
-from gatelink.claims import Claim
+from gatelink.claims import Claim, parse_claim
 from gatelink.exceptions import InputError
 from gatelink.identity import PrivateKey, new_key, to_pkcs12
 from gatelink.link.dial import race
@@ -28,9 +28,18 @@ from .home import Home, Profile
 
 MIN_PASSWORD_CHARACTERS: Final = 10
 MAX_PASSWORD_CHARACTERS: Final = 256
-_MAX_FILE_BYTES: Final = 64 * 1024
+MAX_INVITATION_CHARACTERS: Final = 4608
+"""With a link before it."""
+MAX_FILE_BYTES: Final = 64 * 1024
 _STAGGER_S: Final = 30.0
 """Above the length of an enrolment: an invitation is redeemed on one way after the other, never on two at once."""
+
+
+def parse_invitation(text: str) -> Claim:
+    """Read an invitation, or the portal's link that ends in one (``.../invitation#gli1_...``). Raises InputError."""
+    word = "".join(text.split())
+    link, _, end = word.rpartition("#")
+    return parse_claim(end if link.startswith(("https://", "http://")) else word, "user")
 
 
 def check_new_password(password: str) -> None:
@@ -62,15 +71,28 @@ def redeem(home: Home, claim: Claim, password: str) -> tuple[Profile, Pin]:
 
 def import_file(home: Home, file: Path, addresses: Sequence[str]) -> None:
     """Keep a PKCS#12 file; its password is asked for at login. Raises InputError."""
-    checked = tuple(check_address(address) for address in addresses)
     try:
         with file.open("rb") as opened:
-            data = opened.read(_MAX_FILE_BYTES + 1)
+            data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
-    if len(data) > _MAX_FILE_BYTES or not data.startswith(b"\x30"):
-        raise InputError(f"{file} is no certificate file (PKCS#12, .p12): ask your administrator for a new one")
+    import_data(home, data, addresses, str(file))
+
+
+def import_data(home: Home, data: bytes, addresses: Sequence[str], what: str) -> None:
+    """Keep what a PKCS#12 file holds; ``what`` names it to people. Raises InputError."""
+    checked = tuple(check_address(address) for address in addresses)
+    if len(data) > MAX_FILE_BYTES or not data.startswith(b"\x30"):
+        raise InputError(f"{what} is no certificate file (PKCS#12, .p12): ask your administrator for a new one")
     _keep(home, data, Profile(user="", addresses=checked))
+
+
+def check_free(home: Home, instead: str) -> None:
+    """Raise InputError if the home is somebody's already; ``instead`` says what to do."""
+    home.ensure()
+    if home.read(home.profile_path) is not None:
+        user = home.profile().user or "an imported certificate"
+        raise InputError(f"{home.path} belongs to {user} already: {instead}")
 
 
 async def _enrol(config: Config, claim: Claim, key: PrivateKey, password: str) -> Enrolment:

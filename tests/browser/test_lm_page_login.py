@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from browser.lm_desk import LoginBench
 from gatelink.messages import LoginAnswer, LoginChallenge, LoginResend
@@ -96,3 +96,52 @@ def test_who_is_new_is_asked_for_an_invitation(whole: LoginBench, page: Page) ->
         assert not whole.home.profile_path.exists()
     finally:
         whole.home.write(whole.home.profile_path, before)
+
+
+@pytest.mark.usefixtures("patience")
+def test_person_imports_a_file_into_another_profile_and_goes_back_and_forth(whole: LoginBench, page: Page) -> None:
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="Profiles").click()
+    expect(page.locator("#profiles tbody tr")).to_have_count(1)
+    page.locator("#make-name").fill("other")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("h1")).to_have_text("Welcome")
+    other = whole.home.of_profile("other")
+    other.write(other.config_path, whole.home.config_path.read_bytes())
+    page.get_by_text("With a certificate file").click()
+    _import(page, whole, PASSWORD, b"0 this is none")
+    expect(page.locator("#notices")).to_contain_text("the password is wrong, or the certificate file is damaged")
+    assert not other.profile_path.exists()
+    _import(page, whole, PASSWORD, whole.home.identity_path.read_bytes())
+    expect(page.locator("#bar .badge")).to_have_text("other")
+    expect(page.locator("#bar")).to_contain_text("anna at gm")
+    assert other.profile().pin_how == "first-use"
+    late = page.context.new_page()
+    late.route("**/live*", lambda route: route.abort())  # a window that is not told of what others do
+    late.goto(page.url)
+    page.get_by_role("link", name="Profiles").click()
+    expect(page.locator("#profiles")).to_contain_text("other")
+    expect(page.locator("#profiles .state[data-state=good]")).to_have_count(2)
+    page.get_by_role("button", name="Show usual").click()
+    expect(page.locator("#bar .badge")).to_have_count(0)
+    late.get_by_role("button", name="Log out").click()
+    expect(late.locator("#notices")).to_contain_text("another profile was chosen in another window")
+    late.close()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+    page.get_by_role("link", name="Another GateManager or user").click()
+    page.get_by_role("button", name="Show other").click()
+    expect(page.locator("#bar")).to_contain_text("anna at gm")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+    page.get_by_role("link", name="Another GateManager or user").click()
+    page.get_by_role("button", name="Show usual").click()
+
+
+def _import(page: Page, whole: LoginBench, password: str, data: bytes) -> None:
+    file: FilePayload = {"name": "anna.p12", "mimeType": "application/x-pkcs12", "buffer": data}
+    page.locator("#p12").set_input_files(files=[file])
+    page.locator("#p12-gm").fill(whole.home.profile().addresses[0])
+    page.locator("#p12-password").fill(password)
+    page.get_by_role("button", name="Import and log in").click()

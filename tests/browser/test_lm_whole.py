@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
-from browser.conftest import ARGUMENTS, CHROMIUM
+from browser.conftest import ARGUMENTS, CHROMIUM, PATIENCE_MS
 from lab import Lab, MissingRights, wait_until
 from lab.processes import Process
-from lab.products import PLC_ADDRESS, System
+from lab.products import GM_ADDRESS, PLC_ADDRESS, System
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
-PATIENCE_MS = 60_000
 NAME = "plc.press.line3.acme.gatelink"
 PEAK = re.compile(r"L[\d.]+ [12]?\d\.\d")
 """A point in the upper half of the plot: bytes that came."""
@@ -44,14 +43,6 @@ def system() -> Iterator[System]:
             yield found
     finally:
         lab.down()
-
-
-@pytest.fixture
-def patience() -> Iterator[None]:
-    """What is expected of the page may take long here: five programs share the machine with it."""
-    expect.set_options(timeout=PATIENCE_MS)
-    yield
-    expect.set_options(timeout=None)
 
 
 @contextmanager
@@ -105,7 +96,7 @@ def test_person_reads_the_plc_by_clicking(system: System, playwright: Playwright
     with chromium_of(system, playwright, directory) as context:
         page = context.pages[0]
         said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.set_default_timeout(PATIENCE_MS)
         page.goto(_link(system, directory))
@@ -123,6 +114,7 @@ def test_person_reads_the_plc_by_clicking(system: System, playwright: Playwright
         page.get_by_role("link", name="This PC").click()
         expect(page.locator(".facts").first).to_contain_text(system.gm.ask("certificate", "show")["serial"])
         _picture(page, "lm-page-this-pc")
+        _become_somebody_else(system, page)
         assert said == []
 
 
@@ -144,6 +136,29 @@ def _connect_and_read(system: System, page: Page) -> None:
     _picture(page, "lm-page-connected")
     by_name.signal(signal.SIGINT)
     assert by_name.wait(60) == 130, by_name.log
+
+
+def _become_somebody_else(system: System, page: Page) -> None:
+    """By the link of an invitation, in a profile beside the usual one."""
+    system.gm.run("users", "add", "eve", "--domain", "acme")
+    link = f"https://{GM_ADDRESS}/invitation#{system.gm.invite('eve')}"
+    page.get_by_role("link", name="Profiles").click()
+    page.locator("#make-name").fill("second")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("h1")).to_have_text("Welcome")
+    _picture(page, "lm-page-welcome")
+    config = system.lm.home / "profiles" / "second" / "config.toml"
+    config.write_text((system.lm.home / "config.toml").read_text())
+    config.chmod(0o644)
+    page.locator("#invitation").fill(link)
+    page.locator("#first").fill("a long password")
+    page.locator("#second").fill("a long password")
+    page.get_by_role("button", name="Redeem").click()
+    expect(page.locator("#bar")).to_contain_text("eve at acme")
+    expect(page.locator("#notices")).to_contain_text(system.gm.ask("certificate", "show")["serial"])
+    page.get_by_role("link", name="Profiles").click()
+    expect(page.locator("#profiles .state[data-state=good]")).to_have_count(2)
+    _picture(page, "lm-page-profiles")
 
 
 def _client_reads(system: System, address: str) -> None:

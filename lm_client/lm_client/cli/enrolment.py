@@ -19,6 +19,7 @@ _VERIFIED: Final = {
     "first-use": "taken on trust at the first contact",
     "succession": "signed for by the one before",
 }
+_INSTEAD: Final = "use --home or --profile for another one, or --replace"
 _replace = click.option("--replace", is_flag=True, help="Give up who this PC was before.")
 
 
@@ -36,15 +37,18 @@ def how_verified(how: str) -> str:
 def redeem_command(
     home_option: str | None, invitation: str, password_file: str | None, password_stdin: bool, replace: bool
 ) -> None:
-    """Redeem an INVITATION (- reads it from standard input); the key is made here and never leaves this PC."""
-    from gatelink.claims import parse_claim
-    from lm_client.redeeming import redeem
+    """Redeem an INVITATION or the link that ends in it (- reads it from standard input).
+
+    The key is made here and never leaves this PC.
+    """
+    from lm_client.redeeming import check_free, parse_invitation, redeem
 
     if invitation == "-" and password_stdin:
         raise InputError("- and --password-stdin cannot both read standard input: use --password-file")
-    claim = parse_claim(sys.stdin.read() if invitation == "-" else invitation, "user")
+    claim = parse_invitation(sys.stdin.read() if invitation == "-" else invitation)
     home = Home.find(home_option)
-    _check_free(home, replace)
+    if not replace:
+        check_free(home, _INSTEAD)
     password = new_password(password_file, password_stdin)
     profile, pin = redeem(home, claim, password)
     click.echo(f"This PC is now {profile.user}'s ({profile.domain}).")
@@ -60,17 +64,11 @@ def redeem_command(
 @click.pass_obj
 def import_command(home_option: str | None, file: str, addresses: tuple[str, ...], replace: bool) -> None:
     """Take a certificate file that was delivered. The GateManager is locked to at the first login, on trust."""
-    from lm_client.redeeming import import_file
+    from lm_client.redeeming import check_free, import_file
 
     home = Home.find(home_option)
-    _check_free(home, replace)
+    if not replace:
+        check_free(home, _INSTEAD)
     import_file(home, Path(file), addresses)
     click.echo(f"Certificate file kept in {home.path}.")
     click.echo("Next: lm login; it takes the GateManager's certificate on trust and locks to it: compare the serial.")
-
-
-def _check_free(home: Home, replace: bool) -> None:
-    home.ensure()
-    if home.read(home.profile_path) is not None and not replace:
-        user = home.profile().user or "an imported certificate"
-        raise InputError(f"{home.path} belongs to {user} already: use --home for another one, or --replace")

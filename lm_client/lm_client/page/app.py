@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from base64 import b64decode
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gatelink.claims import parse_claim
 from gatelink.exceptions import GatelinkError, InputError
+from gatelink.identity import from_pkcs12
 from lm_client.core.local import (
     Access,
     ApplianceView,
@@ -30,16 +32,25 @@ from lm_client.core.local import (
     Logout,
     Status,
 )
-from lm_client.favourites import Favourites
 from lm_client.home import Home, be_user
-from lm_client.redeeming import check_new_password, redeem
+from lm_client.redeeming import (
+    MAX_FILE_BYTES,
+    MAX_INVITATION_CHARACTERS,
+    check_free,
+    check_new_password,
+    import_data,
+    parse_invitation,
+    redeem,
+)
 
 from .desk import Desk
+from .desks import Desks
 from .forms import Form, read_form
 from .guard import ENTRANCE, Guard
 from .keys import Door
 from .showing import Shelf
 
+_INSTEAD: Final = "choose another profile"
 _LOG_LINES: Final = 300
 _LOG_BYTES: Final = 128 * 1024
 _BEAT_S: Final = 15.0
@@ -52,16 +63,16 @@ class Pages:
     """Everything behind the guard."""
 
     def __init__(self, desk: Desk, door: Door, port: int) -> None:
-        self._desk = desk
+        self._desks = Desks(desk)
         self._door = door
         self._shelf = Shelf()
-        self._favourites = Favourites(desk.home)
         self.last_used = time.monotonic()
         routes = [
             Route(ENTRANCE, self._enter),
             Route("/", self._machines),
             Route("/log", self._log),
             Route("/about", self._about),
+            Route("/profiles", self._profiles),
             Route("/live", self._live),
             Route("/static/{name}", self._shelf.serve),
             *(
@@ -73,6 +84,8 @@ class Pages:
                     "/disconnect": self._disconnect,
                     "/access": self._ask_for_access,
                     "/redeem": self._redeem,
+                    "/import": self._import,
+                    "/profile": self._show_profile,
                     "/login": self._log_in,
                     "/code": self._give_code,
                     "/again": self._send_again,
@@ -83,6 +96,11 @@ class Pages:
         ]
         self._app = Starlette(routes=routes)
         self.guarded = Guard(self._app, port, door)
+
+    @property
+    def _desk(self) -> Desk:
+        """The one that is shown now."""
+        return self._desks.now
 
     # pages
 
@@ -101,7 +119,7 @@ class Pages:
         tree = self._desk.tree
         chosen = tree.by_id.get(request.query_params.get("at", ""))
         rows = tree.search(query) if query else tree.rows(self._desk.toggled)
-        favourites = [found for each in self._favourites.ids if (found := tree.by_id.get(each))]
+        favourites = [found for each in self._desk.favourites.ids if (found := tree.by_id.get(each))]
         if chosen is None and len(tree.appliances) == 1:
             chosen = tree.appliances[0]
         return self._page(
@@ -123,6 +141,10 @@ class Pages:
         await self._desk.refresh(at_once=False)
         return self._page("about.html", at="about")
 
+    async def _profiles(self, _request: Request) -> Response:
+        await self._desk.refresh(at_once=False)
+        return self._page("profiles.html", views=await self._desks.views(), at="profiles")
+
     def _alone(self) -> Response:
         """The login, or what has to come before it."""
         desk = self._desk
@@ -142,10 +164,11 @@ class Pages:
         requests = {each.appliance_id: each for each in status.requests} if status else {}
         return {
             "desk": desk,
+            "are_several": self._desks.are_several,
             "status": status,
             "connected": sessions,
             "requests": requests,
-            "favourite_ids": self._favourites.ids,
+            "favourite_ids": desk.favourites.ids,
             "pictures": {name: history.picture() for name, history in desk.histories.items()},
         }
 
@@ -156,26 +179,35 @@ class Pages:
 
     async def _events(self, request: Request) -> AsyncIterator[str]:
         """Say which parts are other ones; ``stale`` asks for the whole page again."""
-        shown: dict[str, str] = {}
         version = request.query_params.get("version", "")
+        while not await request.is_disconnected():
+            async with aclosing(self._events_of(self._desk, request, version)) as events:
+                async for event in events:
+                    yield event
+            version = ""
+
+    async def _events_of(self, desk: Desk, request: Request, version: str) -> AsyncGenerator[str]:
+        """The same, until another desk is shown or the browser is gone."""
+        shown: dict[str, str] = {}
         beat = time.monotonic()
-        async for _ in self._desk.watch():
-            if await request.is_disconnected():
-                return
-            self.last_used = time.monotonic()
-            if version != str(self._desk.version):
-                yield "event: stale\ndata: \n\n"
-            version = str(self._desk.version)
-            if self._desk.status is not None:
-                for part in ("bar", "sessions"):
-                    html = self._shelf.text(f"_{part}.html", **self._common())
-                    if shown.get(part) != html:
-                        if part in shown:
-                            yield f"event: part\ndata: {json.dumps({'id': part, 'html': html})}\n\n"
-                        shown[part] = html
-            if time.monotonic() - beat > _BEAT_S:
-                beat = time.monotonic()
-                yield ": still here\n\n"
+        async with aclosing(desk.watch()) as looks:
+            async for _ in looks:
+                if desk is not self._desk or await request.is_disconnected():
+                    return
+                self.last_used = time.monotonic()
+                if version != str(desk.version):
+                    yield "event: stale\ndata: \n\n"
+                version = str(desk.version)
+                if desk.status is not None:
+                    for part in ("bar", "sessions"):
+                        html = self._shelf.text(f"_{part}.html", **self._common())
+                        if shown.get(part) != html:
+                            if part in shown:
+                                yield f"event: part\ndata: {json.dumps({'id': part, 'html': html})}\n\n"
+                            shown[part] = html
+                if time.monotonic() - beat > _BEAT_S:
+                    beat = time.monotonic()
+                    yield ": still here\n\n"
 
     # changes
 
@@ -185,7 +217,10 @@ class Pages:
             self._desk.begin()
             self.last_used = time.monotonic()
             try:
-                where = await do(await read_form(request))
+                form = await read_form(request)
+                if do != self._show_profile:
+                    self._check_shown(form)
+                where = await do(form)
             except GatelinkError as error:
                 self._desk.tell(str(error), "bad")
                 where = _back(request)
@@ -194,12 +229,17 @@ class Pages:
 
         return serve
 
+    def _check_shown(self, form: Form) -> None:
+        """Raise InputError if the form is of a page that shows another profile than is shown now."""
+        if form.has("profile") and form.text("profile") != self._desk.name:
+            raise InputError("another profile was chosen in another window meanwhile: nothing was done")
+
     async def _toggle(self, form: Form) -> str:
         self._desk.toggled ^= {form.text("domain")}
         return _here(form)
 
     async def _favourite(self, form: Form) -> str:
-        self._favourites.toggle(form.text("appliance"))
+        self._desk.favourites.toggle(form.text("appliance"))
         return _here(form)
 
     async def _connect(self, form: Form) -> str:
@@ -248,10 +288,30 @@ class Pages:
         if password != form.secret("again"):
             raise InputError("the two passwords are not the same: nothing was done")
         check_new_password(password)
-        claim = parse_claim(form.text("invitation", 4096), "user")
+        check_free(self._desk.home, _INSTEAD)
+        claim = parse_invitation(form.text("invitation", MAX_INVITATION_CHARACTERS))
         profile, pin = await asyncio.to_thread(redeem, self._desk.home, claim, password)
         self._desk.tell(f"This PC is {profile.user}'s now. GateManager: {pin.describe()}; locked to it from now on.")
         await self._desk.log_in(password)
+        return "/"
+
+    async def _import(self, form: Form) -> str:
+        check_free(self._desk.home, _INSTEAD)
+        password = form.secret("password")
+        try:
+            data = b64decode(form.text("file", MAX_FILE_BYTES * 4 // 3 + 4), validate=True)
+        except ValueError:
+            data = b""
+        if not data:
+            raise InputError("choose the certificate file (.p12) that you were given")
+        await asyncio.to_thread(from_pkcs12, data, password)  # a wrong password or file is told before it is kept
+        import_data(self._desk.home, data, (form.text("gm", 253),), "this")
+        await self._desk.log_in(password)
+        return "/"
+
+    async def _show_profile(self, form: Form) -> str:
+        name = form.text("make", 64)
+        self._desks.show(name or form.text("name", 64), make=bool(name))
         return "/"
 
     async def _log_in(self, form: Form) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ from lm_client.core.branches import Branches
 from lm_client.core.local import Answer, Appliances, Challenge, Failure, GetAppliances, GetStatus, Request, Status
 from lm_client.core.plot import History, Sample
 from lm_client.exceptions import AgentError
+from lm_client.favourites import Favourites
 from lm_client.home import Home
 from lm_client.starting import Reply, Starting
 
@@ -46,6 +47,8 @@ class Desk:
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.name = home.profile_name
+        self.favourites = Favourites(home)
         self.status: Status | None = None
         self.trouble = ""
         """Why there is no status."""
@@ -92,7 +95,7 @@ class Desk:
             self._asked_at = time.monotonic()
             self._note()
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None]:
         """Yield now and after each look at the agent, until the iterator is closed."""
         self._watchers += 1
         try:

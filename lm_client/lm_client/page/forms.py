@@ -37,6 +37,10 @@ class Form:
         """Return every value of a field."""
         return tuple(self._fields.get(name, []))
 
+    def has(self, name: str) -> bool:
+        """Whether a field is there at all."""
+        return name in self._fields
+
     def is_on(self, name: str) -> bool:
         """Whether a box was ticked."""
         return name in self._fields

@@ -4,7 +4,7 @@
 // the tree its scroll. Server-sent events bring new figures (`part`) or say that the page is another one now (`stale`).
 (() => {
   "use strict";
-  const SEARCH_MS = 60, AGAIN_MS = 3000;
+  const SEARCH_MS = 60, AGAIN_MS = 3000, MAX_FILE_BYTES = 64 * 1024;
   const parser = new DOMParser();
 
   // What is typed into stays; everything else becomes as the server says. Elements with an id are the same by it.
@@ -41,16 +41,36 @@
     }
   };
 
-  let turn = 0;
+  // A file goes as text in a field: forms have one kind of body.
+  const base64 = (file) => new Promise((done, failed) => {
+    if (!file || file.size > MAX_FILE_BYTES) { done(""); return; }
+    const reader = new FileReader();
+    reader.addEventListener("load", () => done(reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.addEventListener("error", () => failed(reader.error));
+    reader.readAsDataURL(file);
+  });
+
+  // While a person's click or form is under way its answer says where the page goes (`push`): news is looked at behind it.
+  let turn = 0, going = 0, missed = false;
   const show = async (url, options, push) => {
     const mine = ++turn;
-    const answer = await fetch(url, { headers: { accept: "text/html" }, ...options });
-    const page = parser.parseFromString(await answer.text(), "text/html");
-    if (mine !== turn && !options) return;
-    times(page);
-    document.title = page.title;
-    morph(document.body, page.body);
-    if (push) history[push](null, "", answer.url);
+    if (push) going += 1;
+    try {
+      const answer = await fetch(url, { headers: { accept: "text/html" }, ...options });
+      const page = parser.parseFromString(await answer.text(), "text/html");
+      if (mine !== turn && !options) return;
+      times(page);
+      document.title = page.title;
+      morph(document.body, page.body);
+      if (push) history[push](null, "", answer.url);
+    } finally {
+      if (push) going -= 1;
+      if (!going && missed) news();
+    }
+  };
+  const news = () => {
+    missed = going > 0;
+    if (!missed) show(location.href);
   };
 
   document.addEventListener("submit", async (event) => {
@@ -59,9 +79,12 @@
     event.preventDefault();
     if (form.getAttribute("aria-busy") === "true") return;
     form.setAttribute("aria-busy", "true");
-    const fields = new URLSearchParams(new FormData(form, event.submitter));
-    try { await show(form.action, { method: "POST", body: fields }, "replaceState"); }
-    finally { form.removeAttribute("aria-busy"); }
+    try {
+      for (const input of form.querySelectorAll("input[type=file][data-into]")) document.getElementById(input.dataset.into).value = await base64(input.files[0]);
+      const fields = new URLSearchParams(new FormData(form, event.submitter));
+      fields.set("profile", document.body.dataset.profile);
+      await show(form.action, { method: "POST", body: fields }, "replaceState");
+    } finally { form.removeAttribute("aria-busy"); }
   });
 
   document.addEventListener("click", async (event) => {
@@ -109,7 +132,7 @@
       const fresh = parser.parseFromString(html, "text/html").body.firstElementChild;
       if (element && fresh) morph(element, fresh);
     });
-    stream.addEventListener("stale", () => show(location.href));
+    stream.addEventListener("stale", news);
     stream.addEventListener("error", () => {
       document.documentElement.dataset.line = "down";
       if (stream?.readyState === EventSource.CLOSED) { stream = undefined; setTimeout(listen, AGAIN_MS); }
