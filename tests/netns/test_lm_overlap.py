@@ -13,6 +13,8 @@ import pytest
 
 from lab import Lab, Place, wait_until
 from lab.products import PLC_ADDRESS, SiteManager, System
+from lab.rights import has_every_user
+from netns.resolved import Resolved
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 
@@ -165,3 +167,41 @@ def test_tree_tells_which_address_and_name_to_type(pc: Twins) -> None:
     assert listed["press"]["use"].startswith("100.")
     assert listed["press"]["why"] == f"{PLC_ADDRESS}: in use for saw"
     assert f"{listed['press']['use']:15}  plc  plc.press.line3.acme.gatelink" in pc.lm.run("list").stdout
+
+
+def test_names_are_asked_of_the_agent_alone_where_systemd_resolved_is(pc: Twins) -> None:
+    if not has_every_user():
+        pytest.skip("systemd-resolved has a user of its own, and an ordinary user's lab has root alone")
+    lm, place = pc.lm, pc.lab.pc
+    assert lm.service is not None
+    lm.service.terminate()
+    resolved = Resolved(place, pc.lab.run_directory / "resolved")
+    try:
+        words = resolved.argv(lm.argv("service", "--socket", str(lm.socket), "--allow-uid", str(lm.home.stat().st_uid)))
+        lm.service = place.start(words, name="lm-service", env={"PYTHONUNBUFFERED": "1"})
+        lm.service.wait_for_line("listening on", 60)
+        lm.run("connect", "press")
+        lm.run("connect", "saw")
+        devices = pc.devices()
+        for name, value in (("press", PRESS), ("saw", SAW)):
+            argv = [sys.executable, "-c", _CLIENT, devices[name]["hostname"]]
+            assert int(resolved.run(*argv)) == value
+        for interface in ("gl0", "gl1"):
+            assert resolved.run("resolvectl", "dns", interface).endswith(f"({interface}): 127.0.0.1:{_port(pc)}")
+            assert resolved.run("resolvectl", "domain", interface).endswith(f"({interface}): ~gatelink")
+            assert resolved.run("resolvectl", "default-route", interface).endswith(f"({interface}): no")
+        lm.run("disconnect", "press")
+        assert resolved.run("getent", "ahostsv4", devices["press"]["hostname"], check=False) == ""
+        assert resolved.run("getent", "ahostsv4", devices["saw"]["hostname"]).startswith(devices["saw"]["use"])
+        lm.service.kill9()  # what it was told belongs to the adapter, and goes with it
+        wait_until(lambda: "~gatelink" not in resolved.run("resolvectl", "domain"), 30, "the names to go")
+    finally:
+        lm.service.kill9()
+        resolved.end()
+        wait_until(lambda: not lm.ask("status")["sessions"], 30, "the sessions to end")
+
+
+def _port(pc: Twins) -> int:
+    """Where the agent answers for names."""
+    rows = pc.lab.pc.run(["ss", "-Hlunp"]).stdout.splitlines()
+    return next(int(row.split()[3].rpartition(":")[2]) for row in rows if f"pid={pc.lm.agent_pid}," in row)
