@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import termios
 import tty
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ class PtyPair:
     def plc_path(self) -> str:
         """What the PLC opens."""
         return self.paths[1]
+
+    @property
+    def speed(self) -> int:
+        """How fast the SiteManager's end is set (``termios.B...``)."""
+        return int(termios.tcgetattr(self._slaves[0])[4])
 
     def _carry(self, source: int, target: int) -> None:
         try:

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import socket
+import termios
 import threading
 import time
 import tty
@@ -18,13 +19,16 @@ import pytest
 import serial
 from serial import rfc2217
 
-from gatelink.messages import Service
-from lm_client.agent.pty_bridge import Line, PtyBridge, read_line
+from gatelink.messages import LineSettings, Service
+from lm_client.agent.pty_bridge import PtyBridge, read_line
+from lm_client.agent.serial_line import Line
 from lm_client.agent.serial_ports import url_of
 
 # pyserial's RFC 2217 client starts its threads as it was done before Python 3.10.
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)\\(\\) is deprecated:DeprecationWarning")
 DEADLINE_S = 10.0
+LINE = LineSettings(9600, 7, "E", 1)
+"""As the administrator set it."""
 
 
 class PtyLine(serial.Serial):  # type: ignore[misc]
@@ -110,7 +114,7 @@ def sm() -> Iterator[SmPort]:
 
 @pytest.fixture
 def bridge(sm: SmPort, tmp_path: Path) -> Iterator[PtyBridge]:
-    found = PtyBridge(tmp_path / "tty" / "drive.press.acme", f"rfc2217://127.0.0.1:{sm.port}", "7E", print)
+    found = PtyBridge(tmp_path / "tty" / "drive.press.acme", f"rfc2217://127.0.0.1:{sm.port}", LINE, print)
     found.start()
     try:
         yield found
@@ -147,20 +151,36 @@ def test_application_speaks_with_the_machine_at_its_settings(sm: SmPort, bridge:
         app.baudrate = 57600
         app.stopbits = 1
         _until(lambda: (sm.line.baudrate, sm.line.stopbits) == (57600, 1), "the other settings")
+        app.parity = "O"
+        _until(lambda: sm.line.parity == "O", "odd parity, of which Linux leaves a trace")
+        app.parity = "N"
+        _until(lambda: sm.line.parity == "E", "the administrator's parity")
         app.baudrate = 1200
         _until(lambda: sm.line.baudrate == 1200, "and again others")
     assert read_line(bridge._master) == Line(1200, 1)
 
 
+def test_application_that_sets_nothing_finds_the_line_as_the_administrator_set_it(tmp_path: Path) -> None:
+    bridge = PtyBridge(tmp_path / "drive", "socket://127.0.0.1:1", LineSettings(19200, 8, "N", 2), print)
+    try:
+        descriptor = os.open(bridge.link, os.O_RDWR | os.O_NOCTTY)
+        assert read_line(descriptor) == Line(19200, 2)
+        os.close(descriptor)
+    finally:
+        bridge.close()
+
+
 def test_line_is_free_for_others_when_the_application_closed_it(sm: SmPort, bridge: PtyBridge) -> None:
     for number in (1, 2):
-        with serial.Serial(str(bridge.link), 9600, timeout=DEADLINE_S) as app:
+        # The same parity each time: there is nothing else for the second one to change, and it has to be let.
+        with serial.Serial(str(bridge.link), 9600, parity="E", timeout=DEADLINE_S) as app:
             app.write(b"ping")
             assert _read(sm.machine, 4) == b"ping"
             os.write(sm.machine, b"pong")
             assert app.read(4) == b"pong"
             assert sm.served == number
         _until(lambda: not sm.is_serving, "the line to be free")
+        _until(lambda: bool(termios.tcgetattr(bridge._master)[3] & termios.IEXTEN), "the pty to be as new")
 
 
 def test_application_goes_on_when_the_machine_speaks_while_nobody_listens(sm: SmPort, bridge: PtyBridge) -> None:

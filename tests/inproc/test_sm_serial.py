@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from gatelink.messages import DeviceAccess, Service
+from gatelink.messages import DeviceAccess, LineSettings, Service
 from inproc.serial_plc import PtyPair, modbus_plc
 from sitemanager.config import Config
 from sitemanager.core.desired import SessionNetwork
@@ -236,6 +237,37 @@ def test_client_is_cut_off_when_its_grant_ends_and_waits_when_its_session_breaks
             site.part.sessions_changed((msgspec.structs.replace(site.session, mark=2),))
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""  # another user has the address now
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_line_is_set_as_the_administrator_says_and_its_user_is_cut_when_that_changes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with scene(tmp_path) as site:
+
+            def administrator_says(line: LineSettings | None) -> str:
+                device = msgspec.structs.replace(site.session.devices[0], line=line)
+                site.part.sessions_changed((msgspec.structs.replace(site.session, devices=(device,)),))
+                return site.part._ports["drive"].settings_text
+
+            assert administrator_says(None) == "19200 8N1"
+            reader, writer = await asyncio.open_connection(VIRTUAL, site.raw)
+            await site.until("open for anna (raw)")
+            assert administrator_says(LineSettings(38400, 8, "E", 2)) == "38400 8E2"
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+            await site.until("anna left")
+            site.lines.clear()
+            reader, writer = await asyncio.open_connection(VIRTUAL, site.raw)
+            await site.until("open for anna (raw)")
+            assert site.pair.speed == termios.B38400
+            await site.part.use(site.config)
+            site.part.sessions_changed(())
+            assert administrator_says(LineSettings(38400, 8, "E", 2)) == "38400 8E2"
+            assert site.away() == [False], site.lines
+            assert administrator_says(None) == "19200 8N1"
             writer.close()
 
     asyncio.run(scenario())

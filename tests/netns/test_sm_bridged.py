@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,63 +12,12 @@ import pytest
 from gatelink.messages import DeviceAccess, Service
 from lab import Lab, Place, Process, knock, ping
 from lab.simulators import STATION_MAC
-from netns.sm_ground import ECHO, MODBUS, PLC_ADDRESS, TESTS, Ground, ground, session
+from netns.segment import FRAMES, IDENTIFY, LIST_IDENTITY, NEIGHBOUR, PC_ADDRESS, mac_of, populate, run
+from netns.sm_ground import ECHO, MODBUS, PLC_ADDRESS, Ground, ground, session
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
-NEIGHBOUR, PC_ADDRESS = "192.168.50.11", "192.168.50.200"
 ENIP = (Service("ethernet-ip", "udp", 44818, 44818), Service("ethernet-ip", "tcp", 44818, 44818))
 PROFINET = Service("profinet", "ethernet", 0x8892, 0x8892)
-_DCP = """
-import socket, sys, time
-from sitemanager.core.discovery import profinet_dcp
-port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x8892)); port.bind(("gl1", 0x8892))
-port.settimeout(3); port.send(profinet_dcp.request(port.getsockname()[4], 7))
-end = time.monotonic() + 3
-while time.monotonic() < end:
-    try: found = profinet_dcp.parse(port.recv(2048))
-    except TimeoutError: break
-    if found: print(found.name, found.mac); break
-"""
-_LIST_IDENTITY = """
-import socket
-from sitemanager.core.discovery import ethernet_ip
-port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); port.settimeout(3)
-port.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-port.bind(("192.168.50.200", 0)); port.sendto(ethernet_ip.request(), ("192.168.50.255", 44818))
-try:
-    data, (address, _) = port.recvfrom(2048); print(address, ethernet_ip.parse(data, address).vendor)
-except TimeoutError: print("silent")
-"""
-_STORM = """
-import socket, struct, sys
-port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); port.bind(("gl1", 0))
-mac = port.getsockname()[4]
-def frame(kind, payload, source=mac, target=b"\\xff" * 6): return (target + source + kind + payload).ljust(60, b"\\0")
-def arp(ip, own, source=mac):
-    return frame(b"\\x08\\x06", struct.pack("!HHBBH", 1, 0x800, 6, 4, 1) + source + socket.inet_aton(own)
-                 + bytes(6) + socket.inet_aton(ip), source)
-def udp(sport, dport, own="0.0.0.0", to="255.255.255.255"):
-    body = struct.pack("!HHHH", sport, dport, 40, 0) + bytes(32)
-    head = struct.pack("!BBHHHBBH4s4s", 69, 0, 60, 7, 0, 64, 17, 0, socket.inet_aton(own), socket.inet_aton(to))
-    total = sum(struct.unpack("!10H", head)); total = (total & 0xFFFF) + (total >> 16)
-    return frame(b"\\x08\\x00", head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:] + body)
-if sys.argv[1] == "storm":
-    for _ in range(2000): port.send(arp("192.168.50.10", "192.168.50.200"))
-else:
-    port.send(udp(68, 67)); port.send(udp(67, 68, "192.168.50.200"))       # a DHCP client, a DHCP server
-    port.send(arp("192.168.50.99", "192.168.50.200"))                       # somebody who is not granted
-    port.send(arp("192.168.50.11", "192.168.50.1"))                         # in the SiteManager's name
-    port.send(arp("192.168.50.10", "192.168.50.10"))                        # in the PLC's name
-    port.send(arp("192.168.50.10", "192.168.50.200", b"\\2\\3\\4\\5\\6\\7"))  # with another MAC
-    port.send(frame(b"\\x88\\xcc", b"\\2\\7\\4" + mac))                      # LLDP
-    port.send(frame(b"\\x86\\xdd", bytes(40)))                              # IPv6
-    port.send(frame(b"\\x08\\x00", bytes(46)))                              # nonsense
-"""
-
-
-def mac_of(place: Place, device: str) -> str:
-    (link,) = json.loads(place.run(["ip", "-j", "link", "show", "dev", device]).stdout)
-    return str(link["address"])
 
 
 def granted(address: str, mac: str, *services: Service) -> DeviceAccess:
@@ -77,22 +25,21 @@ def granted(address: str, mac: str, *services: Service) -> DeviceAccess:
 
 
 @pytest.fixture(scope="module")
-def plant(module_lab: Lab) -> list[Process]:
-    """A PLC, an EtherNet/IP controller beside it, a PROFINET station, and somebody who hears what leaves the SM."""
-    host = module_lab.add_host()
-    started = [
-        (module_lab.plant.start_module("lab.echo", "--tcp", "502", "--tcp", "80", "--udp", "67"), "echo listens"),
-        (host.start_module("lab.simulators", "ethernet-ip", NEIGHBOUR), "is ready"),
-        (module_lab.plant.start_module("lab.simulators", "profinet", "br0"), "is ready"),
-        (module_lab.plant.start_module("netns.link_listener", "port-site", name="ear"), "listening"),
-    ]
-    for process, words in started:
-        process.wait_for_line(words, 60)
-    return [process for process, _ in started]
+def ear(module_lab: Lab) -> Process:
+    """Who hears what leaves the SM's port; a controller and a station are there, too."""
+    return populate(module_lab)
 
 
 @pytest.fixture(scope="module")
-def site(module_lab: Lab, plant: list[Process], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def plc(module_lab: Lab) -> Process:
+    """A PLC that says who asks it."""
+    found = module_lab.plant.start_module("lab.echo", "--tcp", "502", "--tcp", "80", "--udp", "67")
+    found.wait_for_line("echo listens", 60)
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(module_lab: Lab, ear: Process, plc: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     with ground(module_lab, tmp_path_factory.mktemp("ground")) as found:
         yield found
 
@@ -111,29 +58,20 @@ def pc(module_lab: Lab, site: Ground) -> Place:
     return module_lab.pc
 
 
-def run(place: Place, script: str, *words: str) -> str:
-    path = f"{TESTS}:{TESTS.parent / 'firmware'}:{TESTS.parent / 'gatelink'}"
-    return place.run([sys.executable, "-c", script, *words], env={"PYTHONPATH": path}).stdout.strip()
-
-
-def ear(plant: list[Process]) -> Process:
-    return plant[3]
-
-
-def test_plc_answers_at_its_own_address_and_sees_the_pc_itself(pc: Place, plant: list[Process]) -> None:
+def test_plc_answers_at_its_own_address_and_sees_the_pc_itself(pc: Place, plc: Process) -> None:
     assert knock(pc, PLC_ADDRESS, 502) == "open"
     assert ping(pc, PLC_ADDRESS).received == 1
-    assert f"tcp 502 from {PC_ADDRESS}" in plant[0].lines
+    assert f"tcp 502 from {PC_ADDRESS}" in plc.lines
     neighbours = pc.run(["ip", "neigh", "show", PLC_ADDRESS, "dev", "gl1"]).stdout
     assert "REACHABLE" in neighbours or "DELAY" in neighbours or "STALE" in neighbours
 
 
 def test_profinet_station_answers_identify(pc: Place) -> None:
-    assert run(pc, _DCP) == f"press-io {STATION_MAC}"
+    assert run(pc, IDENTIFY, "gl1", "10") == f"press-io {STATION_MAC}"
 
 
 def test_ethernet_ip_controller_answers_list_identity_by_broadcast(pc: Place) -> None:
-    assert run(pc, _LIST_IDENTITY) == f"{NEIGHBOUR} Rockwell Automation"
+    assert run(pc, LIST_IDENTITY, "gl1", "192.168.50.255") == f"{NEIGHBOUR} Rockwell Automation"
     assert knock(pc, NEIGHBOUR, 44818) == "open"
 
 
@@ -152,26 +90,26 @@ def test_nothing_else_is_reached(pc: Place, address: str, port: int) -> None:
         assert ping(pc, address, timeout_s=0.3).received == 0
 
 
-def test_nothing_that_disturbs_gets_into_the_plant(pc: Place, plant: list[Process]) -> None:
+def test_nothing_that_disturbs_gets_into_the_plant(pc: Place, ear: Process) -> None:
     ping(pc, PLC_ADDRESS)
-    seen = len(ear(plant).lines)
-    run(pc, _STORM, "odd")
+    seen = len(ear.lines)
+    run(pc, FRAMES, "gl1", "odd")
     assert ping(pc, PLC_ADDRESS, size_bytes=77).received == 1
-    news = [line for line in ear(plant).lines[seen:] if "icmp" not in line]
+    news = [line for line in ear.lines[seen:] if "icmp" not in line]
     allowed = f"port-site arp {PC_ADDRESS} > {PLC_ADDRESS} "
     assert [line for line in news if not line.startswith(allowed)] == []
 
 
-def test_storm_of_broadcasts_becomes_a_trickle(pc: Place, plant: list[Process]) -> None:
-    seen = len(ear(plant).lines)
-    run(pc, _STORM, "storm")
+def test_storm_of_broadcasts_becomes_a_trickle(pc: Place, ear: Process) -> None:
+    seen = len(ear.lines)
+    run(pc, FRAMES, "gl1", "storm")
     assert ping(pc, PLC_ADDRESS, timeout_s=3).received <= 1
-    came = [line for line in ear(plant).lines[seen:] if line.startswith(f"port-site arp {PC_ADDRESS}")]
+    came = [line for line in ear.lines[seen:] if line.startswith(f"port-site arp {PC_ADDRESS}")]
     assert len(came) < 100
 
 
 def test_everything_is_as_it_was_when_the_session_has_ended(
-    module_lab: Lab, pc: Place, site: Ground, plant: list[Process]
+    module_lab: Lab, pc: Place, site: Ground, ear: Process
 ) -> None:
     def flags() -> list[str]:
         (link,) = json.loads(module_lab.site.run(["ip", "-j", "link", "show", "dev", "eth1"]).stdout)

@@ -17,7 +17,13 @@ FOLDER = Path(__file__).parent / "control"
 _SERVICE = messages.Service("modbus", "tcp", 502, 502)
 _DEVICE = messages.DeviceAccess("d-1", "plc1", "192.168.50.10", (_SERVICE, messages.Service("ping", "icmp")))
 _SERIAL = messages.DeviceAccess(
-    "d-2", "drive", "", (_SERVICE,), virtual_address="100.96.0.2", serial_port="rs485-1", mac=""
+    "d-2",
+    "drive",
+    "",
+    (_SERVICE,),
+    virtual_address="100.96.0.2",
+    serial_port="rs485-1",
+    line=messages.LineSettings(19200, 8, "E", 1),
 )
 _STATE = messages.DeviceState("d-1", reachable=True, checked_at=1795000000.0, text="answered in 2 ms")
 _TUNNEL = messages.TunnelAddresses("198.18.0.2", "198.18.0.1")

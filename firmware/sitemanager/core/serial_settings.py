@@ -7,11 +7,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from gatelink.messages import Devices
+from gatelink.messages import Devices, LineSettings
 
 from .modbus import Framing
 
 Kind = Literal["modbus", "rfc2217", "raw"]
+Parity = Literal["none", "even", "odd"]
+_PARITY: Final[dict[str, Parity]] = {"N": "none", "E": "even", "O": "odd"}
 BITS_PER_BYTE: Final = 11
 """Start, eight bits, parity and stop: what Modbus reckons with whatever the settings are."""
 
@@ -25,7 +27,7 @@ class SerialConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A path in /dev; or the name of a found port (``sm serial``), which stays with its adapter. Empty: as ``name``."""
     baud: Annotated[int, Meta(ge=50, le=4_000_000)] = 9600
     data_bits: Annotated[int, Meta(ge=5, le=8)] = 8
-    parity: Literal["none", "even", "odd"] = "none"
+    parity: Parity = "none"
     stop_bits: Literal[1, 2] = 1
     rs485: Literal["off", "rts-high", "rts-low"] = "off"
     """Let the kernel drive RTS as an RS-485 line's direction: its level while sending. USB adapters do it alone."""
@@ -35,6 +37,20 @@ class SerialConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The Modbus gateway waits so long for a PLC's answer."""
     turnaround_ms: Annotated[int, Meta(ge=0, le=10_000)] = 100
     """After a broadcast nothing is sent for so long."""
+
+
+def with_line(config: SerialConfig, line: LineSettings | None) -> SerialConfig:
+    """Return a port's settings with those of its line that the GateManager's administrator made, if he made any."""
+    if line is None:
+        return config
+    return msgspec.structs.replace(
+        config, baud=line.baud, data_bits=line.data_bits, parity=_PARITY[line.parity], stop_bits=line.stop_bits
+    )
+
+
+def line_text(config: SerialConfig) -> str:
+    """Return how a line is set, for people: ``19200 8E1``."""
+    return f"{config.baud} {config.data_bits}{config.parity[0].upper()}{config.stop_bits}"
 
 
 class FoundPort(msgspec.Struct, frozen=True):
@@ -71,6 +87,11 @@ def offers(devices: Devices) -> frozenset[Offer]:
         if service.protocol == "tcp"
         for port in range(service.first_port, min(service.last_port, service.first_port + 15) + 1)
     )
+
+
+def lines(devices: Devices) -> dict[str, LineSettings | None]:
+    """Return the settings of the lines of these devices, by serial port."""
+    return {device.serial_port: device.line for device in devices if device.serial_port}
 
 
 def matching(config: SerialConfig, found: tuple[FoundPort, ...]) -> str | None:

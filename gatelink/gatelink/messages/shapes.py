@@ -46,6 +46,15 @@ class Service(msgspec.Struct, frozen=True):
     last_port: Port = 0
 
 
+class LineSettings(msgspec.Struct, frozen=True):
+    """How a serial line is set."""
+
+    baud: Annotated[int, Meta(ge=50, le=4_000_000)]
+    data_bits: Annotated[int, Meta(ge=5, le=8)] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+
 class DeviceAccess(msgspec.Struct, frozen=True):
     """A device behind an SM with the services that may be reached there."""
 
@@ -60,6 +69,8 @@ class DeviceAccess(msgspec.Struct, frozen=True):
     """The SM's port that this device is, if it is none with an address."""
     mac: Annotated[str, Meta(max_length=17)] = ""
     """Lower case with colons; what bridged sessions are filtered by. Empty: not known, not bridged."""
+    line: LineSettings | None = None
+    """Of the serial port, by the administrator; None: as the SM's own configuration says."""
 
 
 Mode: TypeAlias = Literal["routed", "bridged"]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from gatelink.exceptions import InputError
 from gatelink.messages import Service as Ports
+from gatelink.serial_lines import line_text, parse_line
 from gm_server.access.actors import Actor, Permission
 from gm_server.appliances import devices as records
 from gm_server.appliances.presets import preset
@@ -31,6 +32,7 @@ CheckKind = Literal["ping", "tcp", "modbus", "none"]
 ShortText = Annotated[str, Meta(max_length=128)]
 Mac = Annotated[str, Meta(pattern="^([0-9a-f]{2}(:[0-9a-f]{2}){5})?$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+LineText = Annotated[str, Meta(max_length=32)]
 
 
 class ServicePorts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +60,7 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     """In the plant; None for a serial port."""
     serial_port: str | None
     serial_settings: str = ""
+    """Of the line, like ``19200,8,E,1``; empty: as the SiteManager's own configuration says."""
     virtual_address: str = ""
     mac: str = ""
     preset: str = ""
@@ -81,6 +84,7 @@ class NewDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     name: Annotated[str, Meta(min_length=1, max_length=63)]
     address: Annotated[str, Meta(max_length=15)] | None = None
     serial_port: Annotated[str, Meta(max_length=63)] | None = None
+    serial_settings: LineText = ""
     preset: Annotated[str, Meta(max_length=64)] = ""
     services: Annotated[tuple[ServicePorts, ...], Meta(max_length=64)] = ()
     mac: Mac = ""
@@ -97,7 +101,7 @@ class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     name: Annotated[str, Meta(min_length=1, max_length=63)] | UnsetType = UNSET
     address: Annotated[str, Meta(max_length=15)] | UnsetType | None = UNSET
     serial_port: Annotated[str, Meta(max_length=63)] | UnsetType | None = UNSET
-    serial_settings: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
+    serial_settings: LineText | UnsetType = UNSET
     services: Annotated[tuple[ServicePorts, ...], Meta(max_length=64)] | UnsetType = UNSET
     mac: Mac | UnsetType = UNSET
     vendor: ShortText | UnsetType = UNSET
@@ -154,6 +158,7 @@ def add_device(session: Session, by: Actor, appliance: str, new: NewDevice, now:
     services = [*(preset(new.preset) if new.preset else ()), *map(check_service, new.services)]
     device = records.add_device(session, owner.record.id, new.name, new.address, new.serial_port)
     device.preset, device.mac, device.note = new.preset, new.mac, check_note(new.note)
+    device.serial_settings = _check_line(new.serial_settings, device)
     device.vendor, device.model = check_text(new.vendor, "the vendor", 128), check_text(new.model, "the model", 128)
     device.check_kind, device.check_port = new.check_kind, new.check_port
     session.flush()
@@ -177,7 +182,11 @@ def change_device(session: Session, by: Actor, reference: str, change: DeviceCha
     )
     if change.note is not UNSET:
         device.note = check_note(change.note)
-    for field, what in (("vendor", "the vendor"), ("model", "the model"), ("serial_settings", "the settings")):
+    line = change.serial_settings
+    if line is UNSET:
+        line = device.serial_settings if device.serial_port else ""
+    device.serial_settings = _check_line(line, device)
+    for field, what in (("vendor", "the vendor"), ("model", "the model")):
         value = getattr(change, field)
         if value is not UNSET:
             setattr(device, field, check_text(value, what, 2000))
@@ -231,6 +240,15 @@ def check_service(ports: ServicePorts) -> Ports:
             "ethernet one EtherType from 1536 to 65535"
         )
     return Ports(ports.name, ports.protocol, first, last)
+
+
+def _check_line(text: str, device: Device) -> str:
+    """Return a line's settings as they are kept; raises InputError."""
+    if not text.strip():
+        return ""
+    if not device.serial_port:
+        raise InputError(f"{device.name} has an address: only a serial port has line settings")
+    return line_text(parse_line(text))
 
 
 def _describe(services: Sequence[Ports]) -> str:

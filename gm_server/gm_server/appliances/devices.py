@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from gatelink.exceptions import InputError
 from gatelink.messages import DeviceAccess
 from gatelink.messages import Service as Ports
+from gatelink.serial_lines import parse_line
 from gm_server.database.tables import Appliance, Device, Service
 from gm_server.exceptions import Conflict, NotFound
 from gm_server.ids import new_id
@@ -121,6 +122,7 @@ def devices_by_appliance(
             virtual_address=virtual_address(network, device.virtual_number),
             serial_port=device.serial_port or "",
             mac=device.mac,
+            line=parse_line(device.serial_settings) if device.serial_settings else None,
         )
         devices.setdefault(device.appliance_id, []).append(access)
     return {appliance_id: tuple(found) for appliance_id, found in devices.items()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from gatelink.exceptions import InputError
 from gm_server.acts import devices as acts
-from gm_server.acts.devices import NewDevice, check_service
+from gm_server.acts.devices import DeviceChange, NewDevice, check_service
 from gm_server.appliances.devices import describe_ports
 
 from .output import json_option, show
@@ -25,15 +28,35 @@ def devices() -> None:
 @click.option("--preset", default="", help="With the services of this preset (`gm services presets`).")
 @click.option("--mac", default="", help="Its Ethernet address; bridged sessions are filtered by it.")
 @click.option("--serial", is_flag=True, help="ADDRESS is the name of a serial port of the SiteManager (`sm serial`).")
+@click.option("--serial-settings", default="", metavar="LINE", help="Of its line, like 19200,8,E,1.")
 @pass_place
-def add(place: Place, appliance: str, name: str, address: str, preset: str, mac: str, *, serial: bool) -> None:
+def add(place: Place, /, appliance: str, name: str, address: str, *, mac: str, serial: bool, **fields: str) -> None:
     """Add the device NAME with its IPv4 ADDRESS in the plant to APPLIANCE (a path like acme/line3/press1)."""
     with place.write() as session:
         where = {"serial_port": address} if serial else {"address": address}
-        new = NewDevice(name=name, preset=preset, mac=mac.lower(), **where)  # type: ignore[arg-type]
+        new = NewDevice(name=name, mac=mac.lower(), **where, **fields)  # type: ignore[arg-type]
         device = acts.add_device(session, place.actor, appliance, new, place.now)
     where_text = f"{address}, virtual address {device.virtual_address}"
     click.echo(f"added {appliance}/{device.name} {where_text} ({device.id}); `gm services add` says what may be opened")
+
+
+@devices.command("change")
+@click.argument("path")
+@click.option("--name", help="Its name from now on.")
+@click.option("--address", help="Its IPv4 address in the plant.")
+@click.option("--mac", help="Its Ethernet address; bridged sessions are filtered by it.")
+@click.option("--serial-settings", metavar="LINE", help="Of its line, like 19200,8,E,1; empty: as at the SiteManager.")
+@pass_place
+def change(place: Place, /, path: str, mac: str | None, **fields: str | None) -> None:
+    """Change what is given of the device PATH; sessions follow within two seconds."""
+    kept: dict[str, Any] = {key: value for key, value in fields.items() if value is not None}
+    if mac is not None:
+        kept["mac"] = mac.lower()
+    if not kept:
+        raise InputError("say what is to change: `gm devices change --help` shows what can be")
+    with place.write() as session:
+        device = acts.change_device(session, place.actor, path, DeviceChange(**kept), place.now)
+    click.echo(f"changed {device.path} ({device.id})")
 
 
 @devices.command("list")
@@ -49,6 +72,7 @@ def list_(place: Place, appliance: str | None, *, as_json: bool) -> None:
                 "id": device.id,
                 "address": device.address or device.serial_port,
                 "virtual_address": device.virtual_address,
+                "serial_settings": device.serial_settings,
                 "reachable": device.reachable,
                 "services": [describe_ports(check_service(ports)) for ports in device.services],
             }

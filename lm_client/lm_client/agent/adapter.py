@@ -53,6 +53,7 @@ class Plan(NamedTuple):
     dns_port: int = 0
     bridged: bool = False
     plant_address: str = ""
+    """As in ``OpenTunnel``."""
 
     @property
     def host_names(self) -> tuple[HostName, ...]:

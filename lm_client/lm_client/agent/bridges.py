@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from gatelink.messages import LineSettings
+
 from .com_bridge import ComBridge
 from .serial_line import Line
 
@@ -28,8 +30,8 @@ class Bridge(Protocol):
         """Remove it."""
 
 
-MakeBridge = Callable[[str, str, str, Note], Bridge]
-"""Makes one of the device's name, its address for pyserial, and bits and parity (``8N``). Raises OSError."""
+MakeBridge = Callable[[str, str, LineSettings, Note], Bridge]
+"""Makes one of the device's name, its address for pyserial, and the line's settings. Raises OSError."""
 
 
 def bridge_maker(directory: Path, com_pairs: Mapping[str, str]) -> MakeBridge:
@@ -37,10 +39,10 @@ def bridge_maker(directory: Path, com_pairs: Mapping[str, str]) -> MakeBridge:
     if sys.platform == "win32":
         return _com_maker(com_pairs)
 
-    def make_pty(name: str, url: str, form: str, note: Note) -> Bridge:
+    def make_pty(name: str, url: str, settings: LineSettings, note: Note) -> Bridge:
         from .pty_bridge import PtyBridge
 
-        return PtyBridge(directory / name, url, form, note)
+        return PtyBridge(directory / name, url, settings, note)
 
     return make_pty
 
@@ -55,9 +57,9 @@ def _com_maker(com_pairs: Mapping[str, str]) -> MakeBridge:
         # pyserial keeps the handle of the port there.
         return com0com.read_line(dlls.load("kernel32"), near._port_handle)
 
-    def make_com(name: str, url: str, form: str, note: Note) -> Bridge:
+    def make_com(name: str, url: str, settings: LineSettings, note: Note) -> Bridge:
         if name not in com_pairs:
             raise OSError(f"no com0com pair is set for it: add it to com_pairs in config.toml (`{name}`)")
-        return ComBridge(com_pairs[name], url, form, note, open_port, read_line)
+        return ComBridge(com_pairs[name], url, settings, note, open_port, read_line)
 
     return make_com

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from gatelink.messages import LineSettings
+
 from .serial_line import AGAIN_S, CONNECT_TIMEOUT_S, OPEN_POLL_S, Line, set_line
 
 _READ_BYTES: Final = 4096
@@ -27,12 +29,18 @@ class ComBridge:
     """Lives from ``start`` to ``close``; ``link`` is the name of the pair's end that the bridge has."""
 
     def __init__(
-        self, port: str, url: str, form: str, note: Callable[[str], None], open_port: OpenPort, read_line: ReadLine
+        self,
+        port: str,
+        url: str,
+        settings: LineSettings,
+        note: Callable[[str], None],
+        open_port: OpenPort,
+        read_line: ReadLine,
     ) -> None:
-        """``form`` are bits and parity, as in ``7E``, where the driver does not say them."""
+        """``settings`` are the line's where the driver does not say them."""
         self.link = Path(port)
         self._url = url
-        self._form = form
+        self._settings = settings
         self._note = note
         self._read_line = read_line
         self._stop = threading.Event()
@@ -68,7 +76,7 @@ class ComBridge:
         import serial  # 40 ms that only those wait for who have serial ports
 
         remote = serial.serial_for_url(self._url, do_not_open=True, timeout=OPEN_POLL_S)
-        remote.bytesize, remote.parity = int(self._form[0]), self._form[1]
+        remote.bytesize, remote.parity = self._settings.data_bits, self._settings.parity
         line = self._read_line(self._near)
         if line is not None:
             set_line(remote, line)

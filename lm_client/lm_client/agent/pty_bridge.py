@@ -4,7 +4,8 @@ The line at the far end is opened while an application has the pty open, by RFC 
 (speed and stop bits are passed on as the application sets them), else as raw bytes.
 
 Linux keeps every pty at eight bits without parity, whatever an application sets (``pty_set_termios``), and without
-modem lines: bits and parity come from the LinkManager's settings, DTR and RTS stay as the SiteManager has them.
+modem lines. Of parity it leaves one trace, by which odd is known; data bits and even parity come from the
+administrator's settings of the line, or the LinkManager's own. DTR and RTS stay as the SiteManager has them.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from pathlib import Path
 from struct import pack
 from typing import Any, Final
 
+from gatelink.messages import LineSettings
+
 from .serial_line import AGAIN_S, CONNECT_TIMEOUT_S, OPEN_POLL_S, Line, set_line
 
 _READ_BYTES: Final = 4096
 # <asm-generic/ioctls.h>, <asm-generic/termbits.h>
 _TIOCPKT: Final = 0x5420
 _TIOCPKT_DATA, _TIOCPKT_IOCTL = 0, 0x40
+_TWO: Final = 2
 _EXTPROC: Final = 0o200000
 _BAUD: Final = {
     getattr(termios, f"B{speed}"): speed
@@ -39,10 +43,10 @@ _BAUD: Final = {
 class PtyBridge:
     """Lives from ``start`` to ``close``; ``link`` is the name that stays, a symbolic link to the pty."""
 
-    def __init__(self, link: Path, url: str, form: str, note: Callable[[str], None]) -> None:
-        """``form`` are bits and parity, as in ``7E``."""
+    def __init__(self, link: Path, url: str, settings: LineSettings, note: Callable[[str], None]) -> None:
+        """``settings`` are the line's until an application sets others."""
         self.link = link
-        self._form = form
+        self._settings = settings
         self._url = url
         self._note = note
         self._stop = threading.Event()
@@ -50,6 +54,7 @@ class PtyBridge:
         self._master, slave = pty.openpty()
         try:
             tty.setraw(slave)
+            prepare(slave, settings)
             link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 link.unlink()
@@ -78,6 +83,8 @@ class PtyBridge:
                 continue
             try:
                 self._serve()
+                if not self._is_open():
+                    prepare(self._master, self._settings)
             except (OSError, ValueError) as error:  # pyserial's errors are OSErrors, what it refuses to set ValueErrors
                 self._note(f"{self.link.name}: {error}")
                 self._stop.wait(AGAIN_S)
@@ -93,8 +100,8 @@ class PtyBridge:
 
         remote = serial.serial_for_url(self._url, do_not_open=True, timeout=OPEN_POLL_S)
         line = read_line(self._master)
-        remote.bytesize, remote.parity = int(self._form[0]), self._form[1]
-        set_line(remote, line)
+        remote.bytesize = self._settings.data_bits
+        set_line(remote, self._whole(line))
         remote.open()
         gone = threading.Event()
         reading = threading.Thread(target=self._from_machine, args=(remote, gone), daemon=True)
@@ -113,7 +120,7 @@ class PtyBridge:
                         remote.write(data[1:])
                     if data[0] & _TIOCPKT_IOCTL and (fresh := read_line(self._master)) != line:
                         line = fresh
-                        set_line(remote, line)
+                        set_line(remote, self._whole(line))
                     if data[0] & _TIOCPKT_IOCTL:
                         self._want_news()
         except OSError as error:
@@ -148,8 +155,30 @@ class PtyBridge:
             settings[3] |= _EXTPROC
             termios.tcsetattr(self._master, termios.TCSANOW, settings)
 
+    def _whole(self, line: Line) -> Line:
+        """What an application cannot say is as the administrator did."""
+        return line._replace(parity=line.parity or self._settings.parity)
+
 
 def read_line(descriptor: int) -> Line:
     """Return how the pty is set (the master answers for it)."""
     _, _, control, _, _, speed, _ = termios.tcgetattr(descriptor)
-    return Line(_BAUD.get(speed, 0), 2 if control & termios.CSTOPB else 1)
+    parity = "O" if control & termios.PARODD else ""
+    return Line(_BAUD.get(speed, 0), 2 if control & termios.CSTOPB else 1, parity=parity)
+
+
+def prepare(descriptor: int, settings: LineSettings) -> None:
+    """Let applications that set nothing find the line as it is at the machine.
+
+    The C library refuses (EINVAL) to set a pty if nothing is changed by that but what a pty cannot have: an application
+    that wants even parity each time it opens the line would be refused the second time. So something is left for it to
+    change that means nothing on a raw line: ``IEXTEN``.
+    """
+    wanted = termios.tcgetattr(descriptor)
+    wanted[3] |= termios.IEXTEN
+    speed = {baud: name for name, baud in _BAUD.items()}.get(settings.baud, wanted[4])
+    wanted[4] = wanted[5] = speed
+    wanted[2] &= ~(termios.CSTOPB | termios.PARODD)
+    if settings.stop_bits == _TWO:
+        wanted[2] |= termios.CSTOPB
+    termios.tcsetattr(descriptor, termios.TCSANOW, wanted)

@@ -22,6 +22,7 @@ from gatelink.exceptions import GatelinkError, LinkError, PeerChanged, Refused
 from gatelink.identity import fingerprint_text, key_sha256
 from gatelink.link.leg import end_to_end
 from gatelink.messages import ChangeSession, Connected, DeviceAccess, Disconnect, Done, EndSession, SessionEnded
+from gatelink.messages.shapes import Mode
 from gatelink.tls import tunnel_client_context
 from gatelink.tunnel.near_end import EndReason, PumpEnd
 from lm_client.core.local import SessionView, State
@@ -110,8 +111,13 @@ class Session:
             rtt_s=now.rtt_s if now else None,
             reconnects=self._reconnects,
             key_fingerprint=fingerprint_text(self._key_sha256) if self._key_sha256 else "",
-            mode="bridged" if self._bridged else "routed",
+            mode=self.mode,
         )
+
+    @property
+    def mode(self) -> Mode:
+        """What the session is."""
+        return "bridged" if self._bridged else "routed"
 
     def finish(self, reason: str) -> None:
         """End the session soon, for this reason. Idempotent: the first reason stays."""

@@ -93,7 +93,8 @@ class Sessions:
         """Open a session with what is named; the one there is, if it has that already. Raises GatelinkError."""
         started = time.monotonic()
         target = await self._resolve(request.target)
-        if (same := self._covering(target)) is not None:
+        same = self._covering(target)
+        if same is not None and same.mode == ("bridged" if request.bridged else "routed"):
             return ConnectedTo(session=same.view(), already=True, key_is_new=False, warnings=(), took_s=0.0)
         self._check_not_twice(target)
         appliance = target.appliance
@@ -232,7 +233,8 @@ class Sessions:
         wanted = _device_ids(target)
         for session in self._live:
             if taken := [device.name for device in session.devices if device.device_id in wanted]:
-                where = f"the session with {session.name} ({session.state}, {session.wiring.interface or 'no adapter'})"
+                state = f"{session.mode}, {session.state}, {session.wiring.interface or 'no adapter'}"
+                where = f"the session with {session.name} ({state})"
                 raise InputError(f"{taken[0]} belongs to {where} already: `lm disconnect {session.name}` first")
 
     def _named(self, text: str) -> list[Session]:

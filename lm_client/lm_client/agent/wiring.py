@@ -22,6 +22,7 @@ from .adapter import Adapter, Plan
 from .surroundings import Surroundings
 
 _SHOWN = 4
+_NO_MAC = "not in bridged sessions: the GateManager does not know its MAC (a scan shows it)"
 
 
 class Wish(NamedTuple):
@@ -31,7 +32,7 @@ class Wish(NamedTuple):
     """On the devices' own addresses."""
     bridged: bool = False
     plant_address: str = ""
-    """Of this PC in the plant's network; bridged only."""
+    """Of this PC in the plant's network, with its length or alone; bridged only."""
 
 
 class Wiring:
@@ -135,10 +136,11 @@ class Wiring:
         if wish.bridged and not wish.plant_address:
             self.choices = {device.device_id: Choice("", "layer 2 alone: no --address was given") for device in devices}
             return Plan((), clear, bridged=True)
-        known = [msgspec.structs.replace(each, virtual_address="") for each in devices] if wish.bridged else devices
-        self.choices = await around.addresses.choose(
+        known = [_as_neighbour(device) for device in devices if device.mac] if wish.bridged else devices
+        chosen = await around.addresses.choose(
             self, name, known, clear, self.interface if self._adapter else "", insist=wish.insist or wish.bridged
         )
+        self.choices = {device.device_id: Choice("", _NO_MAC) for device in devices} | chosen
         reached = {
             device.device_id: address for device in devices if (address := self.choices[device.device_id].address)
         }
@@ -165,6 +167,11 @@ class Wiring:
     def _watch(self, adapter: Adapter) -> None:
         why = "the service with rights has ended, and the adapter with it: start it again"
         adapter.watch(lambda: self._on_lost(why))
+
+
+def _as_neighbour(device: DeviceAccess) -> DeviceAccess:
+    """A device as bridged sessions have it: at its own address or not at all."""
+    return msgspec.structs.replace(device, virtual_address="")
 
 
 async def _to_its_end(change: Coroutine[Any, Any, None]) -> None:

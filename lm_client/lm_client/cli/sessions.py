@@ -26,7 +26,7 @@ _MAX_REASON_CHARACTERS = 512
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is noted in the GateManager's log.")
 @click.option("--real", "insist", is_flag=True, help="Own addresses even if they hide hosts of a network of this PC.")
 @click.option("--bridged", is_flag=True, help="Be in the machine's Ethernet: for discovery in vendor tools.")
-@click.option("--address", "plant", default="", metavar="IP", help="With --bridged: this PC's address in the plant.")
+@click.option("--address", "plant", default="", metavar="IP[/LENGTH]", help="With --bridged: of this PC in the plant.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def connect_command(

@@ -162,7 +162,7 @@ class ConnectTo(_Word, frozen=True):
     """On the devices' own addresses, where hosts of a network of this PC are hidden by them."""
     bridged: bool = False
     plant_address: str = ""
-    """Of this PC in the plant's network, bridged only."""
+    """Of this PC in the plant's network, with its length or alone; bridged only."""
 
 
 class DisconnectFrom(_Word, frozen=True):

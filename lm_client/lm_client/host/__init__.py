@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple, Protocol, TypeVar
 
 from lm_client.service.protocol import HostName
@@ -13,7 +13,8 @@ from lm_client.service.rules import KernelRoute
 class Bridge(NamedTuple):
     """What a bridged adapter has: this PC's address in the plant, if any."""
 
-    plant: IPv4Address | None
+    plant: IPv4Interface | None
+    """Its length is that of the plant's network, or 32 if only the address is known."""
 
 
 class Adapter(Protocol):

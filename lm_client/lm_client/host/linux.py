@@ -26,6 +26,8 @@ from lm_client.service.rules import KernelRoute
 
 _IP_TIMEOUT_S: Final = 20.0
 _MAX_ADAPTERS: Final = 1000
+_HOST: Final = 32
+"""The length of a prefix that is one address."""
 _SETTINGS: Final = (
     ("/proc/sys/net/ipv6/conf/{}/disable_ipv6", "1"),
     # What comes out of a tunnel reaches nothing behind the PC, even if the PC is a router (containers make it one).
@@ -89,7 +91,8 @@ class LinuxNetwork:
         """Set mark, address, neighbour and routes.
 
         Routed: the address is a point-to-point peer's, which makes a host route alone. Bridged: devices are neighbours
-        on the link, and no network of the plant is routed: other hosts there stay unreachable.
+        on the link, found by ARP as everywhere on Ethernet, and no network of the plant is routed: its other hosts are
+        not hidden by it, nor reached. Its broadcast address is routed where its length was given.
         """
         name, gateway, bridge = adapter.name, adapter.gateway, adapter.bridge
         present = self._devices_of(adapter) if adapter.is_up else set()
@@ -99,8 +102,11 @@ class LinuxNetwork:
             f"neighbour replace {gateway} lladdr {tunnel_mac(str(gateway))} nud permanent dev {name}",
         ]
         if bridge is not None:
-            way = f"dev {name} scope link src {bridge.plant}"
-            addresses = [f"address replace {bridge.plant}/32 dev {name}"] if bridge.plant else []
+            way, addresses = f"dev {name}", []
+        if bridge is not None and bridge.plant is not None:
+            way += f" scope link src {bridge.plant.ip}"
+            broadcast = "brd + noprefixroute" if bridge.plant.network.prefixlen < _HOST else ""
+            addresses = [f"address replace {bridge.plant} dev {name} {broadcast}"]
         _batch(
             [
                 f"link set dev {name} alias {self._mark}:{adapter.label} up",

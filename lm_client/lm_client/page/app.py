@@ -248,7 +248,7 @@ class Pages:
             reason=form.text("reason"),
             insist=form.is_on("insist"),
             bridged=form.is_on("bridged"),
-            plant_address=form.text("plant", 15) if form.is_on("bridged") else "",
+            plant_address=form.text("plant", 18) if form.is_on("bridged") else "",
         )
         answer = await self._desk.ask(wanted, ConnectedTo)
         await self._desk.refresh()

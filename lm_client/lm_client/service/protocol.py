@@ -55,8 +55,9 @@ class OpenTunnel(_Message, frozen=True):
     """Where the caller answers questions for these names, on 127.0.0.1; 0 if it does not."""
     bridged: bool = False
     """The far end is the machine's Ethernet itself: no tunnel addresses, devices are neighbours."""
-    plant_address: Annotated[str, Meta(max_length=15)] = ""
-    """Bridged only: this PC's address there. Without one there are no ``devices``, and layer 2 alone."""
+    plant_address: Annotated[str, Meta(max_length=18)] = ""
+    """Bridged only: this PC's address there, ``192.168.50.200`` or ``192.168.50.200/24``: with the length of the
+    plant's network its broadcast address is led there, too. Without one there are no ``devices``, and layer 2 alone."""
 
 
 class ChangeRoutes(_Message, frozen=True):

@@ -8,7 +8,7 @@ A larger network of the PC around a device is no obstacle: the host route wins, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from gatelink.exceptions import InputError
@@ -16,6 +16,7 @@ from gatelink.exceptions import InputError
 from .protocol import HostName
 
 _LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+_SHORTEST_PLANT, _LONGEST_PLANT = 8, 30
 
 
 class KernelRoute(NamedTuple):
@@ -71,7 +72,21 @@ def check_free(ends: Sequence[IPv4Address], routes: Sequence[KernelRoute]) -> No
         raise InputError(f"{taken}: connect again")
 
 
-def check_bridged(plant: IPv4Address | None, *, bridged: bool, has_devices: bool) -> None:
+def parse_plant(text: str) -> IPv4Interface:
+    """Return this PC's address in a plant, with the length of the plant's network or alone (/32); raises InputError."""
+    address, slash, length = text.partition("/")
+    host = parse_host(address, "this PC's address in the plant")
+    if not slash:
+        return IPv4Interface(host)
+    if not (length.isdecimal() and _SHORTEST_PLANT <= int(length) <= _LONGEST_PLANT):
+        raise InputError(f"this PC's address in the plant: expected a length from /8 to /30, got {text!r}")
+    plant = IPv4Interface((host, int(length)))
+    if host in (plant.network.network_address, plant.network.broadcast_address):
+        raise InputError(f"this PC's address in the plant: {text} is the network itself or its broadcast address")
+    return plant
+
+
+def check_bridged(plant: IPv4Interface | None, *, bridged: bool, has_devices: bool) -> None:
     """Raise InputError unless what is asked for fits together."""
     if plant and not bridged:
         raise InputError("an address in the plant belongs to a bridged tunnel: this one is routed")

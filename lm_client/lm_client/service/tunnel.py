@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Final, Generic
 
 import msgspec
@@ -30,7 +30,16 @@ from .protocol import (
     decode_request,
     encode,
 )
-from .rules import check_bridged, check_destinations, check_ends, check_free, check_names, parse_address, parse_host
+from .rules import (
+    check_bridged,
+    check_destinations,
+    check_ends,
+    check_free,
+    check_names,
+    parse_address,
+    parse_host,
+    parse_plant,
+)
 
 _READ_BYTES: Final = 4096
 _SEND_TIMEOUT_S: Final = 5.0
@@ -91,9 +100,9 @@ class Tunnel(Generic[A]):
             raise InputError("this connection has its tunnel already: use another connection for another one")
         pc, gateway = parse_host(request.pc, "the PC's end"), parse_host(request.gateway, "the gateway's end")
         check_ends(pc, gateway, request.prefix_length)
-        plant = parse_host(request.plant_address, "this PC's address in the plant") if request.plant_address else None
+        plant = parse_plant(request.plant_address) if request.plant_address else None
         check_bridged(plant, bridged=request.bridged, has_devices=bool(request.devices))
-        ends = (pc, gateway, *((plant,) if plant else ()))
+        ends = (pc, gateway, *(_taken_by(plant) if plant else ()))
         warnings, devices = self._check(request.devices, request.keep_clear, ends, "")
         check_names(request.names, devices)
         bridge = Bridge(plant) if request.bridged else None
@@ -141,6 +150,11 @@ class Tunnel(Generic[A]):
         self._connection.settimeout(_SEND_TIMEOUT_S)
         self._connection.sendall(encode_frame(encode(answer)))
         self._connection.settimeout(None)
+
+
+def _taken_by(plant: IPv4Interface) -> set[IPv4Address]:
+    """The addresses that lead to the adapter beside the devices': the broadcast address where the length is known."""
+    return {plant.ip, plant.network.broadcast_address}
 
 
 def _decode(payload: bytes) -> Request:

@@ -16,6 +16,7 @@ from sitemanager.core.serial_settings import SerialConfig
 from sitemanager.exceptions import NetworkError
 
 _READ_BYTES: Final = 4096
+_PTYS: Final = "/dev/pts/"
 _PARITY: Final = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
 
@@ -39,6 +40,8 @@ class _Port(serial.Serial):  # type: ignore[misc]
         try:
             super()._reconfigure_port(force_update)
         except termios.error as error:
+            if os.ttyname(self.fd).startswith(_PTYS):
+                return  # it has neither parity nor seven bits, and carries every byte all the same
             # What pyserial makes of every other impossible setting; its RFC 2217 part expects that.
             raise ValueError(f"the port cannot be set so: {error.args[-1]}") from None
 
@@ -93,6 +96,12 @@ class SerialLine:
         if config.rs485 != "off":
             high = config.rs485 == "rts-high"
             self.port.rs485_mode = RS485Settings(rts_level_for_tx=high, rts_level_for_rx=not high)
+
+    @property
+    def settings_text(self) -> str:
+        """How it is set just now, ``19200 8E1``."""
+        port = self.port
+        return f"{port.baudrate} {port.bytesize}{port.parity}{port.stopbits:g}"
 
     @property
     def is_open(self) -> bool:

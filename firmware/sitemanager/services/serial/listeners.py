@@ -48,7 +48,10 @@ class Listeners:
 
     def _stop(self, offer: Offer) -> None:
         task = self._servers.pop(offer)
-        task.add_done_callback(lambda done: done.result().close())
+        if task.done():
+            task.result().close()  # at once: the next who listens there may be a moment away
+        else:
+            task.add_done_callback(lambda done: done.result().close())
 
 
 def _listen(offer: Offer) -> socket.socket:

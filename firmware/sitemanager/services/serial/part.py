@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gatelink.messages import SerialPortState
+from gatelink.messages import LineSettings, SerialPortState
 from sitemanager.config import Config
 from sitemanager.core.desired import SessionNetwork
 from sitemanager.core.local import Caller
 from sitemanager.core.serial_requests import SerialPortRow, SerialPortsAnswer, SerialPortsRequest
-from sitemanager.core.serial_settings import FoundPort, Offer, SerialConfig, matching, offers
+from sitemanager.core.serial_settings import FoundPort, Offer, SerialConfig, lines, matching, offers
 from sitemanager.exceptions import NetworkError
 from sitemanager.host.serial.ports import found_ports
 from sitemanager.services.appliance_status import ApplianceReport
@@ -54,12 +54,13 @@ class SerialPorts:
         self._found = self._find()
         wanted = {port.name: port for port in (*self._defaults(config), *config.serial)}
         for name, port in list(self._ports.items()):
-            if wanted.get(name) != port.config:
+            if wanted.get(name) != port.own:
                 port.close()
                 del self._ports[name]
         for name, settings in wanted.items():
             if name not in self._ports:
                 self._ports[name] = self._port(settings)
+        self._set_lines()
         self._config = config
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
@@ -80,6 +81,7 @@ class SerialPorts:
         self._sessions = {session.pc: session for session in sessions}
         granted = {session.pc: offers(session.devices) for session in sessions}
         self._listeners.use(frozenset().union(*granted.values()))
+        self._set_lines()
         for port in self._ports.values():
             for client in port.clients:
                 session = self._sessions.get(client.pc)
@@ -96,6 +98,15 @@ class SerialPorts:
             SerialPortState(row.name, row.text, row.present, row.used_by[:128])
             for row in self._rows(SerialPortsRequest(), Caller("owner")).ports
         )
+
+    def _set_lines(self) -> None:
+        """Settings stay while no session has the port: the one that comes back finds its line as it left it."""
+        wanted: dict[str, LineSettings | None] = {}
+        for session in self._sessions.values():
+            wanted |= lines(session.devices)
+        for name, line in wanted.items():
+            if name in self._ports:
+                self._ports[name].use(line)
 
     def _defaults(self, config: Config) -> list[SerialConfig]:
         """Ports that are plugged in and that no entry means, with settings of every day."""
@@ -162,9 +173,8 @@ class SerialPorts:
         found = {port.path: port for port in self._found}
         rows = []
         for name, port in sorted(self._ports.items()):
-            path, config = self._path(port.config) or "", port.config
+            path = self._path(port.config) or ""
             text = found[path].text if path in found else ""
-            settings = f"{config.baud} {config.data_bits}{config.parity[0].upper()}{config.stop_bits}"
-            is_there = bool(path) and (path in found or path == config.device)
-            rows.append(SerialPortRow(name, path, text, settings, is_there, ", ".join(port.users)))
+            is_there = bool(path) and (path in found or path == port.config.device)
+            rows.append(SerialPortRow(name, path, text, port.settings_text, is_there, ", ".join(port.users)))
         return SerialPortsAnswer(ports=tuple(rows))

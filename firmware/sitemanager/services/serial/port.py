@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sitemanager.core.serial_settings import SerialConfig
+from gatelink.messages import LineSettings
+from sitemanager.core.serial_settings import SerialConfig, line_text, with_line
 from sitemanager.exceptions import NetworkError
 from sitemanager.host.serial.line import SerialLine
 
@@ -18,8 +19,11 @@ from .client import Client
 class SerialPort:
     """``path`` returns where it is plugged in just now, or None."""
 
-    def __init__(self, config: SerialConfig, path: Callable[[], str | None], report: Callable[[str], None]) -> None:
-        self.config = config
+    def __init__(self, own: SerialConfig, path: Callable[[], str | None], report: Callable[[str], None]) -> None:
+        self.own = own
+        """As this unit's configuration has it."""
+        self.config = own
+        """In force: with the line's settings of the administrator at the GateManager, where he made any."""
         self._path = path
         self._report = report
         self._clients: list[Client] = []
@@ -42,6 +46,20 @@ class SerialPort:
     def clients(self) -> tuple[Client, ...]:
         """The connections that use it."""
         return tuple(self._clients)
+
+    def use(self, line: LineSettings | None) -> None:
+        """Set the line as the administrator says (None: as the configuration does); whoever has it open is cut."""
+        wanted = with_line(self.own, line)
+        if wanted != self.config:
+            self.close()
+            self.config = wanted
+
+    @property
+    def settings_text(self) -> str:
+        """How the line is set, ``19200 8E1``: just now, if it is open, for its user may have set it."""
+        if self._line is not None and self._line.is_open:
+            return self._line.settings_text
+        return line_text(self.config)
 
     def admit(self, client: Client) -> str | None:
         """Let somebody in; or return why not."""

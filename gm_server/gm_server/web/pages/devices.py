@@ -74,6 +74,7 @@ def _typed(form: Form) -> dict[str, Any]:
         "name": form.text("name"),
         "address": None if serial else form.text("address"),
         "serial_port": form.text("serial_port") if serial else None,
+        "serial_settings": form.text("serial_settings") if serial else "",
         "preset": form.text("preset"),
         "mac": form.text("mac").lower().replace("-", ":"),
         "vendor": form.text("vendor"),
@@ -93,6 +94,8 @@ async def edit(visit: Visit) -> Response:
     fields = _typed(visit.form)
     fields.pop("preset")
     fields |= {"address": device.address and visit.form.text("address"), "serial_port": device.serial_port}
+    if device.serial_port:
+        fields |= {"serial_settings": visit.form.text("serial_settings"), "check_kind": device.check_kind}
     try:
         await visit.write(acts.change_device, device.id, convert(fields, DeviceChange), visit.now)
     except GatelinkError as error:

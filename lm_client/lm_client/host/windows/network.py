@@ -78,7 +78,7 @@ class WindowsNetwork:
     def apply(self, adapter: WindowsAdapter, devices: Sequence[IPv4Address]) -> None:
         """Set address, neighbour and routes."""
         luid, bridge = adapter.luid, adapter.bridge
-        own = adapter.pc if bridge is None else bridge.plant
+        own = adapter.pc if bridge is None else bridge.plant.ip if bridge.plant else None
         for address in self._ip.addresses(luid):
             if address != own:
                 self._ip.remove_address(luid, address)
