@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatelink.channel import Channel
+from gatelink.exceptions import TrustError
 from gatelink.identity import Identity
 from gatelink.link.leg import end_to_end
 from gatelink.link.login import Prompt
@@ -121,6 +122,8 @@ class OfficeGm:
         self.refuse_connect: Refusal | None = None
         self.announced: Identity | None = None
         """Whom the GM names as the SM, if not the SM."""
+        self.expected: Identity | None = None
+        """Whom the SM was told to expect, if not the user."""
         self.joins = True
         self.ends_first: EndSession | None = None
         """What the GM says when the legs are joined, before the SM says anything."""
@@ -225,7 +228,13 @@ class OfficeGm:
         leg = await conversation.end_tls()
         if self.ends_first is not None:
             self.send(self.ends_first)
-        far = await end_to_end(leg, tunnel_server_context(self.sm, self._user_certificate), server_side=True)
+        user = self.expected.certificate if self.expected else self._user_certificate
+        try:
+            far = await end_to_end(leg, tunnel_server_context(self.sm, user), server_side=True)
+        except TrustError:
+            if self.expected is None:
+                raise
+            return
         self.far_ends.append(FarEnd(far))
         await self._note()
 

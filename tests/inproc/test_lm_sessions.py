@@ -291,6 +291,23 @@ def test_session_is_refused_when_the_gm_names_another_sm(tmp_path: Path) -> None
     asyncio.run(run())
 
 
+def test_user_reads_what_to_do_when_the_sm_refuses_his_certificate(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            gm.expected = party_identity("anna")  # as after a renewal that the SiteManager did not hear of
+            said = r"the SiteManager did not begin the tunnel: it seems to refuse this PC's certificate \(.*`lm login`"
+            with pytest.raises(Refused, match=said) as refused:
+                await _connect(office)
+            assert "`lm logout` and `lm login` again" in str(refused.value)
+            assert len(str(refused.value).splitlines()) == 1
+            assert office.network.adapters == {}
+            assert "refuse this PC's certificate" in (await gm.heard(SessionEnded)).reason
+            gm.expected = None
+            await _connect(office)
+
+    asyncio.run(run())
+
+
 def test_own_reason_is_told_when_the_gm_says_first_that_the_line_broke(tmp_path: Path) -> None:
     async def run() -> None:
         async with office_and_gm(tmp_path) as (office, gm), office.logged_in():

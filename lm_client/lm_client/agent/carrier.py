@@ -14,6 +14,7 @@ from gatelink.tunnel.near_end import Counters, PumpEnd, PumpHooks, PumpSettings
 UP_TIMEOUT_S: Final = 15.0
 _REFUSALS: Final = ("ALERT", "Connection reset", "closed without an End")
 """How it looks when the far end of TLS 1.3 does not like our certificate: our handshake was done before it looked."""
+_NEXT: Final = "`lm logout` and `lm login` again; if that does not help, the machine's log tells your administrator why"
 R = TypeVar("R")
 
 
@@ -42,7 +43,7 @@ class Carrier:
             why = self.ended.result().detail if self.ended.done() else f"nothing came within {UP_TIMEOUT_S:.0f} s"
             await self.stop("no hello")
             if any(word in why for word in _REFUSALS):
-                why = f"it seems to refuse this PC's certificate ({why})"
+                why = f"it seems to refuse this PC's certificate ({why}); {_NEXT}"
             raise LinkError(f"the SiteManager did not begin the tunnel: {why}")
 
     def break_off(self, text: str) -> None:
