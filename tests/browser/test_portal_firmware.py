@@ -13,7 +13,7 @@ from browser.test_portal_tasks import _context, _picture
 from gm_server.database.tables import Appliance as ApplianceRecord
 from gm_server.database.tables import FirmwareRollout
 from inproc.firmware_bundles import BOARD, bundle_bytes
-from inproc.test_gm_firmware import Gateway
+from inproc.firmware_plant import Gateway
 
 PATIENCE_MS = 60_000
 UNITS = ("filler 1", "filler 2", "capper", "labeller")
