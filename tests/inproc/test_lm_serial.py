@@ -20,9 +20,11 @@ import serial
 from serial import rfc2217
 
 from gatelink.messages import LineSettings, Service
+from lm_client.agent.com_bridge import ComBridge
 from lm_client.agent.pty_bridge import PtyBridge, read_line
 from lm_client.agent.serial_line import Line
 from lm_client.agent.serial_ports import url_of
+from lm_client.host.windows import com0com
 
 # pyserial's RFC 2217 client starts its threads as it was done before Python 3.10.
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)\\(\\) is deprecated:DeprecationWarning")
@@ -199,3 +201,52 @@ def test_line_is_found_among_the_granted_services() -> None:
     assert url_of((raw, rfc, modbus), "100.96.0.1") == "rfc2217://100.96.0.1:2217?timeout=5"
     assert url_of((modbus, raw), "100.96.0.1") == "socket://100.96.0.1:2001"
     assert url_of((modbus,), "100.96.0.1") == ""
+
+
+class PairEnd(PtyLine):
+    """The bridge's end of a com0com pair: a pty whose other end says by hand whether it is open, and how it is set."""
+
+    dsr = False
+    set_by_application: Line | None = Line(9600, 1, 8, "N")
+
+
+def test_application_at_a_com0com_pair_speaks_with_the_machine_at_its_settings(sm: SmPort) -> None:
+    application, slave = pty.openpty()
+    tty.setraw(slave)
+    near = PairEnd(os.ttyname(slave), 9600)
+    os.close(slave)
+    notes: list[str] = []
+    url = f"rfc2217://127.0.0.1:{sm.port}"
+    bridge = ComBridge(
+        "CNCB0", url, LineSettings(9600), notes.append, lambda _port: near, lambda port: port.set_by_application
+    )
+    bridge.start()
+    try:
+        for number in (1, 2):
+            near.set_by_application = Line(19200, 2, 7, "E")
+            near.dsr = True
+            _until(lambda: sm.is_serving, "the line")
+            os.write(application, b"\xff\x00hello")
+            assert _read(sm.machine, 7) == b"\xff\x00hello"
+            os.write(sm.machine, b"\x03answer\xff")
+            assert _read(application, 8) == b"\x03answer\xff"
+            _until(lambda: sm.line.baudrate == 19200, "the speed")
+            assert (sm.line.bytesize, sm.line.parity, sm.line.stopbits) == (7, "E", 2)
+            near.set_by_application = Line(57600, 1, 8, "N")
+            _until(lambda: (sm.line.baudrate, sm.line.parity) == (57600, "N"), "the other settings")
+            near.dsr = False
+            _until(lambda number=number: len(notes) == 2 * number, "the bridge to let go")  # type: ignore[misc]
+            _until(lambda: not sm.is_serving, "the line to be free")
+            assert sm.served == number
+        assert notes == ["CNCB0: open", "CNCB0: closed"] * 2
+    finally:
+        bridge.close()
+        os.close(application)
+
+
+def test_settings_are_read_as_com0com_tells_them() -> None:
+    assert com0com.REQUEST == b"\0c0c\0\x00\x03\x00\x01"
+    answer = b"\0\x10" + (19200).to_bytes(4, "little") + b"\0\x11" + bytes([7, 2, 2])
+    assert com0com.decode(answer) == Line(19200, 2, 7, "E")
+    for other in (b"", answer[:-1], b"\0\x01" + answer[2:], answer[:-1] + b"\3"):
+        assert com0com.decode(other) is None

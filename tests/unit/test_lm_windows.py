@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -396,11 +396,11 @@ def test_session_has_exactly_its_routes_on_windows_and_leaves_nothing() -> None:
 
 def test_bridged_adapter_has_its_devices_on_the_link_on_windows() -> None:
     pc, _kernel32, _registry, network = _pc()
-    plant = IPv4Address("192.168.50.77")
+    plant = IPv4Interface("192.168.50.77/24")
     adapter = network.open("press", IPv4Address("198.18.0.2"), GATEWAY, 1500, Bridge(plant))
     network.apply(adapter, [PLC])
     assert pc.hops == {str(PLC): "0.0.0.0"}
-    assert [_address(row) for row in pc.addresses] == [plant]
+    assert [_address(row) for row in pc.addresses] == [plant.ip]
 
 
 def test_what_a_killed_service_left_is_removed_on_windows() -> None:

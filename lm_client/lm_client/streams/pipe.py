@@ -192,26 +192,27 @@ class PipeEndpoint:
         ).value
         self._closed = threading.Event()
         self._next: OverlappedFile | None = self._make(_FIRST_INSTANCE)
-        self._lock = threading.Lock()
+        self._accepting = threading.Lock()
 
     def accept(self) -> PipeStream:
         """Wait for the next one. One thread alone calls this."""
-        waiting = self._next
-        if waiting is None or self._closed.is_set():
-            raise OSError(f"{self._name} is closed")
-        if not waiting.connect() or self._closed.is_set():
-            self._next = None
-            waiting.close()
-            raise OSError(f"{self._name} is closed")
-        # The next instance before this one is served: somebody always listens, so that nobody else takes the name.
-        self._next = self._make(0)
+        with self._accepting:
+            waiting = self._next
+            if waiting is None or not waiting.connect() or self._closed.is_set():
+                raise OSError(errno.EBADF, f"{self._name} is closed")
+            # The next instance before this one is served: somebody always listens, so that nobody else takes the name.
+            self._next = self._make(0)
         return PipeStream(self._windows, waiting, is_server=True)
 
     def close(self) -> None:
-        """Stop listening; ``accept`` gives back the pipe, or nobody does while nobody accepts."""
+        """Stop listening. Idempotent."""
         self._closed.set()
         if self._next is not None:
             self._next.interrupt()
+        with self._accepting:
+            if self._next is not None:
+                self._next.close()
+                self._next = None
 
     def _make(self, flags: int) -> OverlappedFile:
         kernel32 = self._windows.kernel32

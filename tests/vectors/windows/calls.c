@@ -1,5 +1,5 @@
 /* Calls functions of Windows for a program outside: so that the LinkManager's own code, which runs in the Python of Linux,
- * can be tried against the DLLs of Wine. See wine.py beside this file; nothing of this is in a product or in CI.
+ * can be tried against the DLLs of Wine. See wine.py beside this file: nothing of this is in a product or in CI.
  *
  * Says on standard output where it listens (127.0.0.1), and serves each connection in a thread of its own, because
  * impersonation and the last error belong to a thread. A request, little-endian:

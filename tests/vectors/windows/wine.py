@@ -1,4 +1,6 @@
-"""Runs the LinkManager's Windows code against the DLLs of Wine: ``python tests/vectors/windows/wine.py`` (not in CI).
+"""Runs the LinkManager's Windows code against the DLLs of Wine (not in CI): ``make`` has no target for it.
+
+    PYTHONPATH=tests .venv/bin/python -P -m vectors.windows.wine
 
 Needs Debian's gcc-mingw-w64-x86-64 and wine64. There is no Python of Windows here: the code runs in this one, and each
 call of a DLL is carried out by ``calls.c`` in a process of Wine. The prototypes are those of ``dlls.PROTOTYPES``.
@@ -72,7 +74,8 @@ class Process:
         if name == "FreeMibTable":
             remote, _keep = self._tables.pop(ctypes.cast(arguments[0], c_void_p).value or 0)
             arguments = (remote,)
-        parts, memories = [], []
+        parts: list[bytes] = []
+        memories: list[tuple[int, int]] = []
         for kind, value in zip(argtypes, arguments, strict=True):
             parts.append(_pack(name, kind, value, memories))
         answer = self._exchange(f"{dll}.dll\0{name}\0".encode(), parts)
@@ -80,10 +83,9 @@ class Process:
         self._threads.error = error
         at = 12
         for memory in memories:
-            if memory is not None:
-                address, size = memory
-                ctypes.memmove(address, answer[at : at + size], size)
-                at += size
+            address, size = memory
+            ctypes.memmove(address, answer[at : at + size], size)
+            at += size
         self._follow(name, arguments)
         if restype is None:
             return None
@@ -148,7 +150,7 @@ class RemoteSecurity(Security):
         return self._process.read(address, 400).decode("utf-16-le", "replace").partition("\0")[0]
 
 
-def _pack(name: str, kind: Any, value: Any, memories: list[tuple[int, int] | None]) -> bytes:
+def _pack(name: str, kind: Any, value: Any, memories: list[tuple[int, int]]) -> bytes:
     if kind is c_wchar_p and isinstance(value, str):
         # It may be referred to for long: never freed.
         value = ctypes.create_string_buffer((value + "\0").encode("utf-16-le"))
@@ -196,6 +198,6 @@ def processes(count: int) -> Iterator[list[Process]]:
 
 
 if __name__ == "__main__":
-    from wine_trials import run
+    from vectors.windows.wine_trials import run
 
     sys.exit(run())

@@ -18,7 +18,6 @@ from typing import Any, Final, cast
 from unittest import mock
 
 import pytest
-from wine import Process, RemoteSecurity, processes
 
 from gatelink.exceptions import GatelinkError
 from gatelink.identity import self_signed, to_pem
@@ -35,6 +34,7 @@ from lm_client.host.windows.ip_helper import IpHelper
 from lm_client.host.windows.tap_device import TapDevice
 from lm_client.service.listener import Listener
 from lm_client.streams import pipe
+from vectors.windows.wine import Process, RemoteSecurity, processes
 
 # Used by this file alone: the end of a pipe of messages that is to read messages, too.
 cast("dict[str, Prototype]", PROTOTYPES["kernel32"])["SetNamedPipeHandleState"] = (
