@@ -106,6 +106,12 @@ def test_modem_says_what_is_missing(modem: Modem | None, bearer: Bearer | None, 
     assert words in modem_text(modem, bearer, has_pin=False)
 
 
+@pytest.mark.parametrize("key", ["address", "gateway", "prefix"])
+def test_bearer_without_whole_addresses_gives_none(key: str) -> None:
+    for nonsense in ("--", "10.44.3.7; reboot", "999", "-1"):
+        assert bearer_in(bearer_answer(**{key: nonsense})).given is None
+
+
 @given(
     st.one_of(
         st.text(),

@@ -40,14 +40,15 @@ def parse_event(line: bytes) -> LeaseEvent | None:
 
 
 def _given(address: str, prefix: str, routers: str, servers: str) -> Given | None:
-    hosts = _hosts(address)
+    hosts = hosts_in(address)
     length = int(prefix) if prefix.isdecimal() and len(prefix) < 3 else 0
     if len(hosts) != 1 or not 1 <= length <= 32:
         return None
-    return Given(f"{hosts[0]}/{length}", next(iter(_hosts(routers)), ""), _hosts(servers)[:MOST_NAME_SERVERS])
+    return Given(f"{hosts[0]}/{length}", next(iter(hosts_in(routers)), ""), hosts_in(servers)[:MOST_NAME_SERVERS])
 
 
-def _hosts(text: str) -> tuple[str, ...]:
+def hosts_in(text: str) -> tuple[str, ...]:
+    """Return the words that are addresses of hosts."""
     found = []
     for word in text.split():
         try:

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
+from .leases import hosts_in
 from .uplink_settings import MOST_NAME_SERVERS
 from .uplinks import Given
 
 PIN_ATTEMPTS: Final = 3
 """Of a SIM, from one right PIN to the next (3GPP TS 31.101)."""
+_PREFIXES: Final = frozenset(str(length) for length in range(1, 33))
 NOTHING: Final = "--"
 """What mmcli prints for no value."""
 
@@ -73,17 +75,17 @@ def bearer_in(text: str) -> Bearer:
     """Return the connection in the answer to ``-b``."""
     values = _values(text).get("bearer", {})
     status, ipv4 = _table(values, "status"), _table(values, "ipv4-config")
-    address, prefix, gateway = (_word(ipv4.get(key)) for key in ("address", "prefix", "gateway"))
-    given = Given(f"{address}/{prefix}", gateway, _words(ipv4.get("dns"))[:MOST_NAME_SERVERS])
-    try:
-        is_whole = given.network.prefixlen > 0 and bool(gateway)
-    except ValueError:
-        is_whole = False
+    addresses, gateways = (hosts_in(_word(ipv4.get(key))) for key in ("address", "gateway"))
+    prefix = _word(ipv4.get("prefix"))
+    given = None
+    if len(addresses) == len(gateways) == 1 and prefix in _PREFIXES:
+        servers = hosts_in(" ".join(_words(ipv4.get("dns"))))[:MOST_NAME_SERVERS]
+        given = Given(f"{addresses[0]}/{prefix}", gateways[0], servers)
     return Bearer(
         connected=_word(status.get("connected")) == "yes",
         interface=_word(status.get("interface")),
         method=_word(ipv4.get("method")),
-        given=given if is_whole else None,
+        given=given,
     )
 
 

@@ -31,7 +31,12 @@ class LinuxModem:
 
     def find(self, interface: str) -> Modem | None:
         """See ``ModemHost``. Raises NetworkError if ModemManager is not there."""
-        modems = [modem_in(_mmcli("-m", path), path) for path in modem_paths(_mmcli("-L"))]
+        try:
+            paths = modem_paths(_mmcli("-L"))
+        except NetworkError as error:
+            reason = str(error).rpartition("error: ")[2]
+            raise NetworkError(f"ModemManager does not run on this unit, or may not be asked: {reason}") from None
+        modems = [modem_in(_mmcli("-m", path), path) for path in paths]
         named = [modem for modem in modems if interface in modem.interfaces]
         if not named and len(modems) == 1 and not modems[0].interfaces:
             return modems[0]

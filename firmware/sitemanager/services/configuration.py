@@ -196,6 +196,8 @@ def _changes(before: Config, after: Config) -> tuple[str, ...]:
     """The rows that differ, for people; nothing secret."""
     rows = [set(to_toml(config, hide_passwords=True).splitlines()) for config in (before, after)]
     changed = [row for row in to_toml(after, hide_passwords=True).splitlines() if row and row not in rows[0]]
+    # What a new entry does not have is no news.
+    changed = [row for row in changed if not row.endswith((' = ""', " = []"))] or changed
     gone = [row for row in to_toml(before, hide_passwords=True).splitlines() if row and row not in rows[1]]
     names = {row.split(" = ")[0] for row in changed}
     lines = [*changed, *(f"without {row}" for row in gone if row.split(" = ")[0] not in names)]

@@ -36,6 +36,7 @@ class Origins:
         self._uplinks: Sequence[UplinkConfig] = ()
         self._clients: dict[str, LeaseClient] = {}
         """By interface: an uplink that is renamed or moved keeps its lease."""
+        self._new: set[str] = set()
         self._has_line: dict[str, bool] = {}
         self._news = asyncio.Event()
 
@@ -49,15 +50,16 @@ class Origins:
         asking = {uplink.interface for uplink in uplinks if uplink.dhcp}
         for interface in self._clients.keys() - asking:
             await self._clients.pop(interface).close()
-        for interface in sorted(asking - self._clients.keys()):
+        self._new = asking - self._clients.keys()
+        for interface in sorted(self._new):
             self._clients[interface] = LeaseClient(interface, self._report, self._on_lease)
         self._uplinks = uplinks
 
     async def settled(self, timeout_s: float) -> None:
-        """Wait until every client has an address, or for so long."""
+        """Wait until every client that the last ``use`` started has an address, or for so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while any(client.given is None for client in self._clients.values()):
+                while any(self._clients[interface].given is None for interface in self._new):
                     self._news.clear()
                     await self._news.wait()
 

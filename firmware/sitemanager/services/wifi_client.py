@@ -54,7 +54,8 @@ class WifiClient:
         try:
             while process.returncode is None:
                 status = await asyncio.to_thread(self._host.status, uplink.interface)
-                self._note(wifi_text(uplink.ssid, status))
+                if status:
+                    self._note(wifi_text(uplink.ssid, status))
                 await asyncio.sleep(LOOK_S)
             self._note(f"Wi-Fi {uplink.ssid}: wpa_supplicant cannot use {uplink.interface}: is it a Wi-Fi adapter?")
         finally:
