@@ -13,7 +13,7 @@ _WORDS: Final = (
         "this update is not signed by whom this gateway trusts",
     ),
     (
-        r"signature size|[Nn]ot a.*bundle|invalid bundle identifier|no signature|cannot be a bundle|magic|"
+        r"[Ii]nvalid bundle format|[Ss]ignature size|[Nn]ot a.*bundle|invalid bundle identifier|no signature|cannot be a bundle|magic|"
         r"[Uu]nexpected.*(signature|size)|signature.*(invalid|negative|large)|squashfs|too short|asn1|wrong tag|"
         r"[Ff]ailed to parse|[Ff]ailed to check bundle",
         "this file is no complete update: it is damaged, cut off, or not an update at all",
