@@ -105,6 +105,12 @@ def test_upload_is_streamed_and_bounded_by_api_and_portal(tmp_path: Path, monkey
                     for offset in range(0, upto, 250_000):
                         yield whole[offset : min(offset + 250_000, upto)]
 
+                # Who may not is refused before a byte is on the disk.
+                looks = NewToken(name="t", scopes=("read", "change"), days=1)
+                watcher = gm.write(make_token, CONSOLE, looks, gm.clock(), "tundra-observer")
+                only = api | {"Authorization": f"Bearer {watcher.secret}"}
+                assert (await send("/api/v1/firmware?domain=tundra", headers=only, content=whole)).status_code == 403
+                assert not folder.exists()
                 made = await send("/api/v1/firmware?domain=tundra", headers=api, content=pieces(len(whole)))
                 assert made.status_code == 201, made.text
                 bundle = made.json()
