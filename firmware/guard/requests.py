@@ -5,20 +5,18 @@ more by it: RAUC judges the bundle by its signature, and an older system is one 
 """
 
 MAX_ID = 32
-_INSTALL = "/usr/lib/gatelink/install"
 
 
-def command(text: str) -> str:
-    """Return the command line for a request, made of known words alone; empty if it is none."""
+def understood(text: str) -> str:
+    """Return the order for a request, made of known words alone; empty if it is none."""
     words = text.strip().split(" ")
     if words == ["restart"]:
-        return "reboot"
+        return "restart"
     if words[0] != "install" or len(words) not in (2, 3) or not _is_id(words[1]):
         return ""
     if len(words) == 3 and words[2] != "allow-older":
         return ""
-    older = " --allow-older" if len(words) == 3 else ""
-    return _INSTALL + " --id " + words[1] + older + " </dev/null >/dev/null 2>&1 &"
+    return " ".join(words)
 
 
 def _is_id(word: str) -> bool:

@@ -76,7 +76,7 @@ def others() -> None:
     ):
         print("older", pair, decisions.is_older(pair[0], pair[1]))
     for text in ("restart", "install 00ff\n", "install 00ff allow-older", "install x;y", ""):
-        print("request", requests.command(text))
+        print("request", requests.understood(text))
     sector = b"\0" * 446 + bytes(range(64)) + b"\x55\xaa"
     print("table", partitions.with_size(sector, 4, 123456)[446:510])
     for head in (
