@@ -22,13 +22,18 @@ class GatelinkPath:
     relay_pid: int
 
 
-def bring_up(lab: Lab, files: Files) -> GatelinkPath:
-    """Start relay, site and PC; the TAP adapters have addresses, and frames flow."""
+def bring_up(lab: Lab, files: Files, *, portable: bool = False) -> GatelinkPath:
+    """Start relay, site and PC; the TAP adapters have addresses, and frames flow.
+
+    ``portable``: the PC has the pump of other systems than Linux.
+    """
     relay = lab.internet.start_module("bench.stand_in", "relay", str(_PORT), name="relay")
     relay_pid = int(relay.wait_for_line(r"workers \[(\d+)").group(1))
     ends: list[Process] = []
     for place, side, address in ((lab.site, "server", SITE_ADDRESS), (lab.pc, "client", PC_ADDRESS)):
         arguments = ["end", "203.0.113.10", str(_PORT), TAP, str(files.server), str(files.ca), side, f"{address}/24"]
+        if portable and side == "client":
+            arguments.append("portable")
         ends.append(place.start_module("bench.stand_in", *arguments, name=f"gatelink-{side}"))
     for end in ends:
         end.wait_for_line(r"^up$")

@@ -1,7 +1,7 @@
 """Program: the data path without the control plane around it: a relay, or one end of a tunnel.
 
 Usage: python -m bench.stand_in relay PORT
-       python -m bench.stand_in end HOST PORT TAP KEY_AND_CERTIFICATE CA server|client ADDRESS/BITS
+       python -m bench.stand_in end HOST PORT TAP KEY_AND_CERTIFICATE CA server|client ADDRESS/BITS [portable]
 
 It stands where `gm`, `sm` and `lm` will: the legs are joined in the order in which they come. Everything between is the
 product's own: RelayPool and its worker, Pump, TAP.
@@ -17,7 +17,9 @@ import subprocess
 import sys
 import threading
 
-from gatelink.tunnel.pump import Pump, PumpEnd, PumpHooks
+from gatelink.tunnel.devices import pump_for
+from gatelink.tunnel.fake import TapFrames
+from gatelink.tunnel.near_end import PumpEnd, PumpHooks
 from gatelink.tunnel.tap import open_tap
 from gm_server.relay.pool import RelayPool
 
@@ -43,8 +45,8 @@ async def relay(port: int) -> None:
             await pool.join(f"s{number}", first, second)
 
 
-def end(host: str, port: str, tap_name: str, key: str, ca: str, side: str, address: str) -> None:
-    """One end of the tunnel; says "up" when frames flow."""
+def end(host: str, port: str, tap_name: str, key: str, ca: str, side: str, address: str, kind: str = "") -> None:
+    """One end of the tunnel; says "up" when frames flow. Of the kind "portable" it is that of other systems."""
     server = side == "server"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -57,7 +59,8 @@ def end(host: str, port: str, tap_name: str, key: str, ca: str, side: str, addre
     for command in (f"addr add {address} dev {tap_name}", f"link set {tap_name} up"):
         subprocess.run(["ip", *command.split()], check=True)
     leg = socket.create_connection((host, int(port)), timeout=20)
-    pump = Pump(tap, context.wrap_socket(leg, server_side=server), hooks=PumpHooks(on_up=lambda _hello: say("up")))
+    tls, hooks = context.wrap_socket(leg, server_side=server), PumpHooks(on_up=lambda _hello: say("up"))
+    pump = pump_for(TapFrames(tap) if kind == "portable" else tap, tls, hooks=hooks)
     signal.signal(signal.SIGTERM, lambda *_: pump.stop("terminated"))
     ended: list[PumpEnd] = []
     thread = threading.Thread(target=lambda: ended.append(pump.run()))

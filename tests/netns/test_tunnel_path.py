@@ -69,6 +69,21 @@ def test_ping_stays_short_when_a_slow_line_is_full(lab: Lab, path: GatelinkPath)
     load.wait(_DEADLINE_S)
 
 
+def test_portable_pump_carries_the_same_when_the_pc_is_not_linux(lab: Lab) -> None:
+    """The pump for Windows on a real TAP, with the pump of Linux at the site."""
+    path = gatelink_path.bring_up(lab, certificates.make(lab.run_directory), portable=True)
+    for size_bytes in (56, 1472, 9000):
+        assert ping(lab.pc, path.site_address, 3, size_bytes=size_bytes, timeout_s=5).received == 3
+    for direction in ([], ["-R"]):
+        lab.site.start(["iperf3", "--forceflush", "-s", "-1"]).wait_for_line("Server listening")
+        argv = ["iperf3", "-J", "-n", "16M", "-c", path.site_address, *direction]
+        report = json.loads(lab.pc.run(argv, timeout_s=60).stdout)
+        assert report["end"]["sum_received"]["bytes"] >= 8_000_000  # what was under way at the end is not counted
+    lab.pc.run(["ip", "link", "delete", TAP])
+    assert "TAP_GONE" in _end(lab, "client").wait_for_line("PumpEnd", _DEADLINE_S).string
+    assert "FAR_END" in _end(lab, "server").wait_for_line("PumpEnd", _DEADLINE_S).string
+
+
 def test_far_end_hears_of_it_when_one_end_is_stopped(lab: Lab, path: GatelinkPath) -> None:
     assert ping(lab.pc, path.site_address, timeout_s=5).received
     _end(lab, "server").terminate(_DEADLINE_S)
