@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,36 @@ def test_user_sees_green_and_red_when_an_appliance_checked_its_devices(tmp_path:
             status = status_of(gm.read(get_appliance, PATH))
             assert status is not None
             assert status.locked_by == "key"
+
+    asyncio.run(scenario())
+
+
+async def _told_until(user: User, condition: Callable[[messages.ApplianceView], bool]) -> None:
+    """Look at the tree whenever the GateManager says that it changed, and only then, until something is so."""
+    while True:
+        await user.hear_kind(messages.TreeChanged)
+        await user.say(messages.ListAppliances(request_id=5))
+        (view,) = (await user.hear_kind(messages.ApplianceList)).appliances
+        if condition(view):
+            return
+
+
+def test_user_is_told_when_a_device_comes_or_goes_and_when_its_appliance_is_locked(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, appliance, user):
+            gm.grant()
+            (watch,) = (await next_watch(appliance)).devices
+            await user.say(messages.ListAppliances(request_id=3))
+            await user.hear_kind(messages.ApplianceList)
+            await user.say(messages.WatchTree(request_id=4))
+            await user.hear_kind(messages.Done)
+            # More than once: what was written before may be told late, and would hide that the first is not.
+            for number, reachable in enumerate((True, False, True)):
+                state = messages.DeviceState(watch.device_id, reachable=reachable, checked_at=5.0 + number)
+                await appliance.say(messages.DeviceStates(states=(state,)))
+                await _told_until(user, lambda view, state=state: view.states == (state,))  # type: ignore[misc]
+            await appliance.say(messages.ApplianceStatus(locked=True, locked_by="key"))
+            await _told_until(user, lambda view: view.locked)
 
     asyncio.run(scenario())
 

@@ -51,14 +51,22 @@ def watches(session: Session, appliance_ids: Collection[str]) -> dict[str, tuple
     return {appliance_id: tuple(devices) for appliance_id, devices in found.items()}
 
 
-def note_states(session: Session, appliance_id: str, states: Sequence[DeviceState]) -> None:
-    """Keep what an appliance found about its own devices; another one's are none of its business."""
+def note_states(session: Session, appliance_id: str, states: Sequence[DeviceState]) -> bool:
+    """Keep what an appliance found about its own devices; another one's are none of its business.
+
+    Return whether one is reached now that was not, or the other way round.
+    """
+    query = select(Device.id, Device.reachable).where(
+        Device.appliance_id == appliance_id, Device.id.in_([state.device_id for state in states])
+    )
+    before = dict(session.execute(query).tuples().all())
     for state in states:
         session.execute(
             update(Device)
             .where(Device.id == state.device_id, Device.appliance_id == appliance_id)
             .values(reachable=state.reachable, checked_at=state.checked_at, check_text=printable(state.text))
         )
+    return any(state.device_id in before and before[state.device_id] != state.reachable for state in states)
 
 
 def states_by_appliance(session: Session, appliance_ids: Collection[str]) -> dict[str, tuple[DeviceState, ...]]:

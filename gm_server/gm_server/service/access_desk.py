@@ -91,9 +91,10 @@ class AccessDesk:
                 peer.channel.send(TreeChanged())
 
     def _changed(self) -> set[str]:
-        """Return the ids of appliances that came, went, or have other people connected."""
+        """Return the ids of appliances that look different: here or away, locked, their devices, who is connected."""
         now_seen: dict[str, tuple[object, ...]] = {
-            peer.appliance_id: (peer.since,) for peer in self._peers.appliances()
+            peer.appliance_id: (peer.since, peer.device_changes, peer.status is not None and peer.status.locked)
+            for peer in self._peers.appliances()
         }
         for session in self._live:
             if session.state == "joined":

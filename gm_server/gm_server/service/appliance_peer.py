@@ -50,6 +50,7 @@ class AppliancePeer:
         "appliance_id",
         "certificate_sha256",
         "channel",
+        "device_changes",
         "path",
         "port",
         "run_id",
@@ -85,6 +86,8 @@ class AppliancePeer:
         """Who hears everything that is not about a session."""
         self.status: ApplianceStatus | None = None
         """What it said of itself last."""
+        self.device_changes = 0
+        """How often devices began to be reached, or ceased to be, as far as it is written down."""
         self.watch: tuple[DeviceWatch, ...] = ()
         """What it was told to check."""
         self.channel: Channel[ApplianceToGm]

@@ -81,8 +81,9 @@ class Reports:
         look, self._look = self._look, False
         try:
             if statuses or states or events:
-                kept = await self._store.note(_write, statuses, states, events, self._clock())
+                kept, changed = await self._store.note(_write, statuses, states, events, self._clock())
                 self._acknowledge(kept)
+                self._count_changes(changed)
             if look:
                 await self._tell_watches()
         except DatabaseError as error:
@@ -98,6 +99,12 @@ class Reports:
             peer = self._peers.appliance(appliance_id)
             if peer is not None:
                 peer.channel.send(EventsKept(number=number))
+
+    def _count_changes(self, appliance_ids: set[str]) -> None:
+        for appliance_id in appliance_ids:
+            peer = self._peers.appliance(appliance_id)
+            if peer is not None:
+                peer.device_changes += 1
 
     async def _tell_watches(self) -> None:
         peers = {peer.appliance_id: peer for peer in self._peers.appliances()}
@@ -115,9 +122,13 @@ def _write(
     states: dict[str, dict[str, DeviceState]],
     events: dict[str, list[ApplianceEvent]],
     now: float,
-) -> dict[str, int]:
+) -> tuple[dict[str, int], set[str]]:
+    """Return up to which number events are kept, and the appliances with devices that came or went."""
     note_statuses(session, statuses)
-    for appliance_id, found in states.items():
-        note_states(session, appliance_id, list(found.values()))
+    changed = {
+        appliance_id
+        for appliance_id, found in states.items()
+        if note_states(session, appliance_id, list(found.values()))
+    }
     kept = {appliance_id: keep_events(session, appliance_id, came, now) for appliance_id, came in events.items()}
-    return {appliance_id: number for appliance_id, number in kept.items() if number is not None}
+    return {appliance_id: number for appliance_id, number in kept.items() if number is not None}, changed
