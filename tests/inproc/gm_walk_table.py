@@ -253,6 +253,7 @@ PORTAL: Final = (
     _page("GET", "/account/link-manager", "own"),
     _page("POST", "/account/link-manager", "own"),
     _page("POST", "/account/browsers/{id}/sign-out", "own", "word"),
+    _page("POST", "/account/link-managers/{id}/sign-out", "mine", "word"),
     _page("POST", "/account/browsers/sign-out-others", "own"),
     # Appliances
     _page("GET", "/appliances", "own"),

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from gatelink import messages
 from gatelink.exceptions import InputError
+from gatelink.identity import serial_text
 from gm_server.access.actors import at_the_console
 from gm_server.access.weeks import DAY_NAMES, describe
 from gm_server.accounts.users import get_user
 from gm_server.acts.grants import GrantView, list_grants
 from gm_server.acts.paging import Paging
-from gm_server.database.tables import RoleRecord
+from gm_server.database.tables import AuditEntry, RoleRecord
 from gm_server.texting.settings import (
     HttpProvider,
     Provider,
@@ -28,11 +31,12 @@ from gm_server.texting.settings import (
     save_texting,
     shown,
 )
-from inproc.gm_running import RunningGm, running_gm
+from inproc.gm_running import Appliance, RunningGm, User, open_session, running_gm
 from inproc.portal_person import Person
 
 BY = at_the_console("root")
 SECRET = "only once typed"
+_LOGOUTS = select(AuditEntry).where(AuditEntry.event == "login.ended")
 URL = "https://sms.example.com/send?key={secret}"
 
 
@@ -80,6 +84,36 @@ def test_provider_of_text_messages_keeps_its_secret_when_it_gets_another_name(tm
             assert [one.secret for one in gm.read(load_texting).providers] == [SECRET, "", ""]
             with pytest.raises(InputError, match="any of 2 that are gone"):
                 save(HttpProvider(name="either", url=URL))
+
+    asyncio.run(scenario())
+
+
+def test_owner_sees_his_link_managers_and_signs_one_out_when_he_looks_at_his_account(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _administrator(tmp_path) as (gm, ada):
+            assert "None is logged in." in (await ada.open("/account")).text
+            gm.grant()
+            appliance, lm = Appliance(gm, await gm.enrolled_appliance()), User(gm, await gm.enrolled_user())
+            await appliance.log_in()
+            await lm.log_in()
+            session = await open_session(lm, appliance)
+            page = (await ada.open("/account")).text
+            assert f'<a href="/sessions/{session.session_id}">acme/line3/press1</a>' in page
+            [address] = re.findall(r'action="(/account/link-managers/[^"]+)"', page)
+            assert (await ada.send(address)).status_code == 303
+            assert await session.is_cut()
+            session.close()
+            assert (await lm.hear_kind(messages.EndSession)).session_id == session.session_id
+            told = await lm.hear_kind(messages.Refusal)
+            assert (told.code, "signed out" in told.text) == ("login", True)
+            # It comes back by itself, and is told so again; when its user logs in anew it is welcome.
+            assert await lm.log_in() == told
+            assert "None is logged in." in (await ada.open("/account")).text
+            assert isinstance(await lm.log_in(), messages.Welcome)
+            [entry] = gm.read(lambda session: [one.details for one in session.scalars(_LOGOUTS)])
+            assert serial_text(lm.identity.certificate) in entry
+            lm.close()
+            appliance.close()
 
     asyncio.run(scenario())
 

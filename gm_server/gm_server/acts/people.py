@@ -66,6 +66,7 @@ class OwnCertificate(msgspec.Struct, frozen=True):
     issued_at: float
     last_seen_at: float | None
     expires_at: float | None
+    sha256: bytes
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +221,17 @@ def sign_out(session: Session, by: Actor, session_id: str, now: float) -> None:
         _record(session, by, person, Event.LOGOUT, now, browser=session_id)
 
 
+def sign_out_link_manager(session: Session, by: Actor, certificate_id: str, now: float) -> bytes:
+    """Record that a LinkManager of one's own is to be signed out; return the SHA-256 of its certificate.
+
+    The running server does it then (``service.live``). To keep a lost PC out its certificate is to be revoked.
+    """
+    person, user = _own(session, by)
+    kept = _own_certificate(session, user.id, certificate_id, now)
+    _record(session, by, person, Event.LOGOUT, now, link_manager=serial_text(kept.certificate))
+    return kept.certificate_sha256
+
+
 def sign_out_others(session: Session, by: Actor, session_id: str, now: float) -> int:
     """Sign every browser out but this one; return how many."""
     person, _ = _own(session, by)
@@ -264,6 +276,7 @@ def _certificates(session: Session, user_id: str, now: float) -> Sequence[OwnCer
             kept.issued_at,
             kept.last_seen_at,
             kept.expires_at,
+            kept.certificate_sha256,
         )
         for kept in query.order_by(UserCertificate.issued_at.desc())
         if kept.expires_at is None or now < kept.expires_at

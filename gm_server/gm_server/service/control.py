@@ -53,7 +53,7 @@ from .appliance_peer import AppliancePeer
 from .challenges import ask_for_factor
 from .farewell import refuse
 from .listing import page
-from .peers import Peers
+from .peers import SIGNED_OUT, Peers
 from .presence import PresenceLog
 from .sessions import Sessions
 from .user_peer import UserPeer
@@ -141,6 +141,8 @@ class Control:
             raise
         if not isinstance(login, UserLogin):
             raise ProtocolError("expected user-login first")
+        if self._peers.was_signed_out(digest, self._clock()):
+            raise Refused("login", SIGNED_OUT)
         group = group_of(visitor.address)
         knock = Knock(login.password, "lm", visitor.address, group, certificate_sha256=digest, resume=login.resume)
         return login, await self._logins.begin(knock)

@@ -17,14 +17,14 @@ import msgspec
 
 from gatelink.exceptions import GatelinkError, Refused
 from gatelink.messages import FoundDevice
-from gm_server.access.history import ENDED_BY_ADMINISTRATOR
+from gm_server.access.history import ENDED_BY_ADMINISTRATOR, ENDED_BY_USER
 from gm_server.access.live import Session
 from gm_server.appliances.bundle_files import BundleFiles
 from gm_server.database.store import Store
 from gm_server.texting.sender import TextMessages
 
 from .appliance_peer import AppliancePeer
-from .peers import Peers
+from .peers import SIGNED_OUT, Peers
 from .scans import Scans
 from .sessions import Sessions
 from .uploads import Uploads
@@ -57,6 +57,7 @@ class OnlineUser(msgspec.Struct, frozen=True):
     name: str
     since: float
     address: str
+    certificate_sha256: bytes
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -247,7 +248,10 @@ class Live:
 
     def users(self) -> list[OnlineUser]:
         """Return the LinkManagers that are connected."""
-        return [OnlineUser(peer.user_id, peer.name, peer.since, peer.address) for peer in self._peers.users()]
+        return [
+            OnlineUser(peer.user_id, peer.name, peer.since, peer.address, peer.certificate_sha256)
+            for peer in self._peers.users()
+        ]
 
     def sessions(self) -> Iterator[Session]:
         """Go over a snapshot of the live sessions."""
@@ -263,6 +267,13 @@ class Live:
             return False
         self._sessions.end(session_id, ENDED_BY_ADMINISTRATOR, reason)
         return True
+
+    def sign_out(self, certificate_sha256: bytes) -> None:
+        """Sign a LinkManager out: its sessions end, and it does not come back before its user logs in again."""
+        for session in self._sessions.live:
+            if session.user_certificate_sha256 == certificate_sha256:
+                self._sessions.end(session.session_id, ENDED_BY_USER, SIGNED_OUT)
+        self._peers.sign_out(certificate_sha256, self.clock())
 
     def start_scan(self, appliance_id: str) -> None:
         """Let an appliance look around; ``scan`` says what came of it. Nothing if it does so already."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from .appliance_peer import AppliancePeer, Report
 from .user_peer import UserPeer
+
+SIGNED_OUT_S: Final = 600.0
+"""As long as a LinkManager that is to be signed out has to come back: it tries at least once a minute."""
+SIGNED_OUT: Final = "you were signed out here, on your account's page: log in again"
 
 
 class Peers:
@@ -14,6 +19,7 @@ class Peers:
     def __init__(self) -> None:
         self._appliances: dict[str, AppliancePeer] = {}
         self._users: dict[bytes, UserPeer] = {}
+        self._signed_out: dict[bytes, float] = {}
         self.said: Callable[[AppliancePeer, Report], None] = lambda _peer, _message: None
         """Who hears what appliances report."""
         self.came: Callable[[AppliancePeer], None] = lambda _peer: None
@@ -45,6 +51,18 @@ class Peers:
         """Its connection ended; nothing if another one has taken its place."""
         if self._users.get(peer.certificate_sha256) is peer:
             del self._users[peer.certificate_sha256]
+
+    def sign_out(self, certificate_sha256: bytes, now: float) -> None:
+        """End a LinkManager's connection; the login by which it comes back by itself is refused, once."""
+        self._signed_out = {digest: until for digest, until in self._signed_out.items() if now < until}
+        self._signed_out[certificate_sha256] = now + SIGNED_OUT_S
+        peer = self._users.get(certificate_sha256)
+        if peer is not None:
+            peer.channel.refuse("login", SIGNED_OUT)
+
+    def was_signed_out(self, certificate_sha256: bytes, now: float) -> bool:
+        """Whether this login is the one to be refused."""
+        return now < self._signed_out.pop(certificate_sha256, now)
 
     def appliance(self, appliance_id: str) -> AppliancePeer | None:
         """Return an appliance's connection."""

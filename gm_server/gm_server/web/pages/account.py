@@ -60,6 +60,7 @@ class AccountPages:
             Route("/account/tokens", page(sure(self.tokens)), methods=_BOTH),
             Route("/account/tokens/{id}/revoke", page(self.revoke_token), methods=["POST"]),
             Route("/account/link-manager", page(sure(self.link_manager)), methods=_BOTH),
+            Route("/account/link-managers/{id}/sign-out", page(self.sign_out_link_manager), methods=["POST"]),
             Route("/account/browsers/{id}/sign-out", page(self.sign_out), methods=["POST"]),
             Route("/account/browsers/sign-out-others", page(self.sign_out_others), methods=["POST"]),
         ]
@@ -80,9 +81,12 @@ class AccountPages:
     async def account(self, visit: Visit) -> Response:
         """Show all that is one's own."""
         own = await visit.read(people.own_account, visit.now)
+        online = {user.certificate_sha256: user for user in visit.live.users() if user.user_id == visit.by.user_id}
         return visit.show(
             "account.html",
             own=own,
+            link_managers=[(kept, online[kept.sha256]) for kept in own.certificates if kept.sha256 in online],
+            sessions=[session for session in visit.live.sessions() if session.user_id == visit.by.user_id],
             languages=languages(),
             here=visit.visitor.session_id,
             has_passkeys=self._entrance.has_passkeys(visit.request),
@@ -227,6 +231,11 @@ class AccountPages:
         if visit.is_post:
             text = await visit.write(people.invite_own_link_manager, visit.portal.sender(), visit.now)
         return visit.show("account_link_manager.html", text=text)
+
+    async def sign_out_link_manager(self, visit: Visit) -> Response:
+        """Sign a LinkManager of one's own out."""
+        visit.live.sign_out(await visit.write(people.sign_out_link_manager, visit.name(), visit.now))
+        return visit.to("/account", "signed-out")
 
     async def sign_out(self, visit: Visit) -> Response:
         """Sign a browser out."""
