@@ -19,6 +19,8 @@ from gatelink.link.enrolment import Enrolment
 from gatelink.link.login import password_login
 from gatelink.messages import (
     GM_TO_USER,
+    ApplianceList,
+    EndSession,
     ListAppliances,
     LoginAnswer,
     LoginChallenge,
@@ -36,7 +38,7 @@ from gm_server.accounts.totp import STEP_S, code_of_step
 from gm_server.accounts.users import get_user
 from gm_server.audit.chain import FIRST
 from gm_server.database.tables import AuditEntry, Domain
-from inproc.gm_running import PASSWORD, RunningGm, User, running_gm
+from inproc.gm_running import PASSWORD, RunningGm, User, connected_plant, open_session, running_gm
 from inproc.text_service import SECRET, TextService, text_service
 
 PHONE = "+4915123456789"
@@ -111,6 +113,36 @@ def test_password_is_enough_when_the_method_says_so(tmp_path: Path) -> None:
             assert isinstance(refused, Refusal)
             assert refused.code == "login"
             user.close()
+
+    asyncio.run(scenario())
+
+
+def test_session_and_connection_end_with_the_login_when_its_twelve_hours_are_over(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, appliance, office):
+            gm.grant()
+            _person(gm, "password", phone="")
+            user = User(gm, await _by_password(gm, _nothing_is_asked))
+            assert isinstance(await user.log_in(), Welcome)
+            session = await open_session(user, appliance)
+            gm.clock.ahead_s += LOGIN_LIFETIME_S + 1
+            assert await session.is_cut()
+            session.close()
+            ended = await user.hear_kind(EndSession)
+            assert (ended.session_id, ended.code) == (session.session_id, "login-over")
+            refusal = await user.hear_kind(Refusal)
+            assert (refusal.code, ended.reason) == ("login", refusal.text)
+            assert "12 hours" in refusal.text
+            # What comes back by itself with the same certificate hears the same, whatever the password.
+            assert await user.log_in() == refusal
+            assert await user.log_in(password="another") == refusal
+            user.close()
+            # Another PC of his, with a certificate for long, is not concerned.
+            await office.say(ListAppliances(request_id=1))
+            await office.hear_kind(ApplianceList)
+            anew = User(gm, await _by_password(gm, _nothing_is_asked))
+            assert isinstance(await anew.log_in(), Welcome)
+            anew.close()
 
     asyncio.run(scenario())
 

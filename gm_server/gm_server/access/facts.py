@@ -42,6 +42,10 @@ class Facts(msgspec.Struct, frozen=True):
         """Whether it is a good certificate of one of those users."""
         return now < self.user_certificates.get(certificate_sha256, 0.0)
 
+    def is_over(self, certificate_sha256: bytes, now: float) -> bool:
+        """Whether it was a good one of those users until its time was over."""
+        return now >= self.user_certificates.get(certificate_sha256, math.inf)
+
     def rights(
         self, user_id: str, appliance: Appliance, now: float, device_ids: Collection[str] | None = None
     ) -> Rights:

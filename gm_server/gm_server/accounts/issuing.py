@@ -20,6 +20,8 @@ from .attempts import Person
 from .users import add_certificate
 
 LOGIN_LIFETIME_S: Final = 12 * 3600.0
+LOGIN_OVER: Final = "the login is over after 12 hours, or the certificate was replaced: log in again"
+"""What a LinkManager is told when a certificate with an end has reached it."""
 _KEPT_S: Final = 30 * 86400.0
 """After its end, for whoever looks where somebody was logged in."""
 

@@ -33,6 +33,7 @@ from gm_server.database.tables import User
 
 from .attempts import CODE_DIGITS, Attempt, Attempts, FactorKind, Person, SendingLimits, kinds_asked
 from .factors import use_recovery_code, use_totp
+from .issuing import LOGIN_OVER
 from .methods import needs_certificate
 from .passwords import PasswordPool
 from .people import KnownCertificate, find_certificate, note_used, person_by_id, person_by_name
@@ -109,6 +110,8 @@ class Logins:
         """Return an attempt; raises Refused (``login``, ``try-later``, ``busy``), DatabaseError."""
         now = self._clock()
         certificate = await self._certificate(knock, now)
+        if knock.name is None and certificate is not None and certificate.is_over:
+            raise Refused("login", LOGIN_OVER)
         person = await self._person(knock, certificate)
         key, is_known = self._throttle_key(knock, person, now)
         wait_s = max(self._by_account.wait_s(key, now), 0.0 if is_known else self._by_address.wait_s(knock.group, now))

@@ -19,6 +19,8 @@ class KnownCertificate(msgspec.Struct, frozen=True):
     digest: bytes
     is_good: bool
     """Neither revoked nor expired."""
+    is_over: bool
+    """Its time is over; it was not revoked."""
     is_of_login: bool
     """It came from a login without a certificate: it proves no more than that one did, its second factor included."""
 
@@ -45,8 +47,8 @@ def find_certificate(session: Session, digest: bytes, now: float) -> KnownCertif
     if row is None:
         return None
     user_id, origin, revoked_at, expires_at = row
-    is_good = revoked_at is None and (expires_at is None or now < expires_at)
-    return KnownCertificate(user_id, digest, is_good, origin == "login")
+    is_over = revoked_at is None and expires_at is not None and now >= expires_at
+    return KnownCertificate(user_id, digest, revoked_at is None and not is_over, is_over, origin == "login")
 
 
 def note_used(session: Session, digest: bytes, now: float) -> None:

@@ -18,6 +18,7 @@ from gatelink.exceptions import GatelinkError
 from gatelink.identity import certificate_sha256
 from gm_server.access.facts import Facts, load_facts
 from gm_server.access.live import Session
+from gm_server.accounts.issuing import LOGIN_OVER
 from gm_server.appliances.registry import active_certificates
 from gm_server.database.store import Store
 
@@ -74,6 +75,8 @@ class Supervisor:
                 continue
             if facts.knows(user.certificate_sha256, now):
                 next_at = min(next_at, facts.user_certificates[user.certificate_sha256])
+            elif facts.is_over(user.certificate_sha256, now):
+                user.channel.refuse("login", LOGIN_OVER)
             else:
                 user.channel.refuse("login", "this account cannot log in any more, or only with a new certificate")
         self._next_at = next_at
@@ -82,8 +85,10 @@ class Supervisor:
         """Do what follows for one session; return when it is to be judged again at the latest."""
         appliance = facts.appliances.get(session.appliance_id)
         end = self._sessions.end
-        if not facts.knows(session.user_certificate_sha256, now):
-            end(session.session_id, "user-disabled", "the user was disabled, or the certificate revoked or over")
+        if facts.is_over(session.user_certificate_sha256, now):
+            end(session.session_id, "login-over", LOGIN_OVER)
+        elif not facts.knows(session.user_certificate_sha256, now):
+            end(session.session_id, "user-disabled", "the user was disabled, or the certificate revoked")
         elif (
             appliance is None
             or appliance.certificate is None
