@@ -29,7 +29,7 @@ from gm_server.config import Limits
 from gm_server.database.tables import Claim as ClaimRecord
 from gm_server.database.tables import User as UserRecord
 from gm_server.enrolment.claims import revoke_claim
-from inproc.gm_running import PASSWORD, Appliance, RunningGm, User, running_gm, until
+from inproc.gm_running import PASSWORD, Appliance, RunningGm, User, open_session, running_gm, until
 
 
 def _record(gm: RunningGm, claim: Claim) -> ClaimRecord:
@@ -232,15 +232,31 @@ def test_unit_is_replaced_when_a_new_claim_is_redeemed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running_gm(tmp_path / "gm") as gm:
             gm.plant()
+            gm.grant()
+            user = User(gm, await gm.enrolled_user())
+            await user.log_in()
             old = Appliance(gm, await gm.enrolled_appliance())
             await old.log_in()
+            session = await open_session(user, old)
             new = Appliance(gm, await gm.enrolled_appliance())
             assert new.enrolment.peer_id == old.enrolment.peer_id
+            # The old certificate is dead at once: its session, its connection, a login, a ticket of its successor's.
+            assert await session.is_cut()
+            session.close()
+            assert (await user.hear_kind(messages.EndSession)).code == "appliance-removed"
+            assert (await old.hear_kind(messages.EndSession)).code == "appliance-removed"
             assert (await old.hear_kind(messages.Refusal)).code == "unknown-certificate"
+            assert (await old.log_in()).code == "unknown-certificate"
             assert isinstance(await new.log_in(), messages.Welcome)
             assert (await old.log_in()).code == "unknown-certificate"
-            old.close()
-            new.close()
+            connected = await user.ask_for(new)
+            assert isinstance(connected, messages.Connected)
+            opened = await new.hear_kind(messages.OpenSession)
+            with pytest.raises(Refused, match="ticket"):
+                await old.leg(opened.ticket)
+            (await open_session(user, new)).close()
+            for party in (old, new, user):
+                party.close()
 
     asyncio.run(scenario())
 
