@@ -105,6 +105,25 @@ def test_link_is_of_no_use_when_it_is_another_persons_or_bent(tmp_path: Path) ->
     asyncio.run(scenario())
 
 
+def test_address_waits_when_it_tried_too_many_links_that_are_not_good(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_gm(tmp_path / "gm") as gm:
+            gm.plant()
+            request_id = gm.write(_furnish)
+            gm.clock.hold()
+            good = _link(gm, _letters(gm), request_id, "anna")
+            tried = [(await _ask(gm, f"{good[:-6]}{number:06}"))[0] for number in range(24)]
+            assert tried[:19] == [404] * 19
+            assert tried[-1] == 429
+            status, _, page = await _ask(gm, good)
+            assert status == 429
+            assert "try again in" in page
+            gm.clock.ahead_s += 61
+            assert (await _ask(gm, good))[0] == 200
+
+    asyncio.run(scenario())
+
+
 def _state(gm: RunningGm, request_id: str) -> str:
     return str(
         gm.read(lambda session: session.scalar(select(AccessRequest.state).where(AccessRequest.id == request_id)))

@@ -17,14 +17,18 @@ from starlette.routing import BaseRoute, Route
 from gatelink.exceptions import GatelinkError
 from gm_server.access.actors import Actor
 from gm_server.access.roles import load_actor
+from gm_server.accounts.throttle import Throttle
 from gm_server.acts import requests as acts
 from gm_server.acts.requests import RequestView, is_link_good
 from gm_server.exceptions import NotFound
+from gm_server.frontdoor.places import group_of
 
 from .entrance import Entrance
 from .forms import Form
 from .visits import address_of, status_of
 
+_FREE_PER_ADDRESS: Final = 20
+"""Links that are not good, before an address has to wait: as many as wrong passwords."""
 _NOT_GOOD: Final = "this link is not good (any more): sign in, and decide under Requests"
 _DEEDS: Final = {"approve": acts.approve, "deny": acts.deny}
 
@@ -35,6 +39,7 @@ class Decision:
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
         self._portal = entrance.portal
+        self._by_address = Throttle(_FREE_PER_ADDRESS)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
@@ -45,6 +50,10 @@ class Decision:
         request_id = str(request.path_params["id"])
         user_id, token = request.query_params.get("by", ""), request.query_params.get("token", "")
         address, now = address_of(request), self._portal.clock()
+        wait_s = self._by_address.wait_s(group_of(address), now)
+        if wait_s > 0:
+            text = f"too many links that are not good: try again in {wait_s + 0.5:.0f} s"
+            return self._entrance.alone(request, "refused.html", secret, 429, error=text)
         letters = self._portal.letters()
         store = self._portal.store
 
@@ -67,6 +76,8 @@ class Decision:
             else:
                 one = await store.read(look)
         except GatelinkError as failed:
+            if isinstance(failed, NotFound):
+                self._by_address.attempt(group_of(address), now)
             if request.method != "POST" or isinstance(failed, NotFound):
                 return self._entrance.alone(request, "refused.html", secret, status_of(failed), error=str(failed))
             error, one = str(failed), await store.read(look)
