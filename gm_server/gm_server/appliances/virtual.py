@@ -7,9 +7,10 @@ the real one is taken, and the SiteManager translates. A serial port has no othe
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from gm_server.database.tables import Device
@@ -17,6 +18,7 @@ from gm_server.exceptions import Conflict
 
 VIRTUAL_NETWORK: Final = "virtual_network"
 """Key in ``Session.info``: the setting as an IPv4Network."""
+_ALL_TAKEN: Final = "all {most} virtual addresses are taken: make virtual_network larger in config.toml"
 _DEFAULT: Final = ipaddress.IPv4Network("100.96.0.0/13")
 
 
@@ -37,19 +39,27 @@ def free_number(session: Session) -> int:
     """Return a number that no device has; the highest was given last. Raises Conflict when there is none."""
     most = virtual_network(session).num_addresses - 2
     highest = session.scalar(select(func.max(Device.virtual_number))) or 0
-    if highest < most:
-        return int(highest) + 1
-    taken = set(session.scalars(select(Device.virtual_number)))
-    for number in range(1, most + 1):
-        if number not in taken:
-            return number
-    raise Conflict(f"all {most} virtual addresses are taken: make virtual_network larger in config.toml")
+    return int(highest) + 1 if highest < most else _free_numbers(session, 1)[0]
 
 
 def number_devices(session: Session) -> int:
     """Give a number to every device of an earlier version; returns how many there were."""
-    unnumbered = session.scalars(select(Device).where(Device.virtual_number.is_(None)).order_by(Device.id)).all()
-    for device in unnumbered:
-        device.virtual_number = free_number(session)
-        session.flush()
+    unnumbered = session.scalars(select(Device.id).where(Device.virtual_number.is_(None)).order_by(Device.id)).all()
+    if not unnumbered:
+        return 0
+    numbers = _free_numbers(session, len(unnumbered))
+    rows = [{"id": device_id, "virtual_number": number} for device_id, number in zip(unnumbered, numbers, strict=True)]
+    session.execute(update(Device), rows)
     return len(unnumbered)
+
+
+def _free_numbers(session: Session, count: int) -> list[int]:
+    """Return numbers that no device has: those above the highest first; raises Conflict when there are too few."""
+    most = virtual_network(session).num_addresses - 2
+    taken = {number for number in session.scalars(select(Device.virtual_number)) if number is not None}
+    highest = max(taken, default=0)
+    candidates = itertools.chain(range(highest + 1, most + 1), range(1, min(highest, most + 1)))
+    numbers = list(itertools.islice((number for number in candidates if number not in taken), count))
+    if len(numbers) < count:
+        raise Conflict(_ALL_TAKEN.format(most=most))
+    return numbers
