@@ -118,6 +118,30 @@ def test_owner_sees_his_link_managers_and_signs_one_out_when_he_looks_at_his_acc
     asyncio.run(scenario())
 
 
+def test_pages_are_in_the_language_of_the_account_or_else_of_the_browser(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _administrator(tmp_path) as (_gm, ada):
+            assert '<html lang="en">' in (await ada.open("/")).text
+            ada.client.headers["Accept-Language"] = "de-AT,de;q=0.9,en;q=0.5"
+            for path, text in (
+                ("/", "Übersicht"),
+                ("/appliances/add", "Appliance hinzufügen"),
+                ("/grants/add", "Zugriff freigeben"),
+                ("/settings/backup", "Eine verschlüsselte Datei enthält alles"),
+                ("/about", "Über diesen GateManager"),
+            ):
+                page = (await ada.open(path)).text
+                assert '<html lang="de">' in page
+                assert text in page
+            await ada.open("/account")
+            await ada.send("/account/language", language="en")
+            page = (await ada.open("/account")).text
+            assert '<html lang="en">' in page
+            assert '<option value="en" lang="en" selected>English</option>' in page
+
+    asyncio.run(scenario())
+
+
 def _typed(*lines: tuple[str, str, str]) -> dict[str, Any]:
     """Return the fields of lines like ``("mon tue", "08:00", "12:00")``."""
     fields: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from gatelink.exceptions import InputError
 from gm_server.web.assets import Assets
 from gm_server.web.extraction import HERE, POT, every_text, pot
 from gm_server.web.rendering import make_environment
-from gm_server.web.texts import Texts, best_language, parse
+from gm_server.web.texts import Texts, best_language, languages, parse, texts_in
 
 TEMPLATES = sorted((HERE / "templates").rglob("*.html"))
 NO_LANGUAGE = re.compile(
@@ -83,6 +83,37 @@ def test_language_is_read_as_translators_write_it() -> None:
         parse('msgid "x"\nmsgstr nonsense\n')
 
 
+def _values(text: str) -> list[str]:
+    """Return what is put into a text: names in order of the alphabet, and signs of per cent."""
+    return sorted(re.findall(r"%\(\w+\)s|%%", text))
+
+
+@pytest.mark.parametrize("language", languages()[1:])
+def test_language_has_every_text_with_its_values_and_no_other(language: str) -> None:
+    file = HERE / "texts" / f"{language}.po"
+    written = file.read_text(encoding="utf-8")
+    texts, wanted = parse(written), every_text()
+    assert "#, fuzzy" not in written
+    assert wanted.keys() - texts.keys() == set(), f"to be translated in {file.name}"
+    assert texts.keys() - wanted.keys() == set(), f"to be taken out of {file.name}"
+    for text, plural in wanted.items():
+        forms = texts[text]
+        assert len(forms) == (2 if plural else 1), text
+        assert [_values(form) for form in forms] == [_values(form) for form in (text, plural) if form], text
+        assert all(form.strip() == form and form for form in forms), text
+        # A sentence stays one, a label stays one: both stand where the English one did.
+        assert all(form.endswith((".", ":", "?")) == text.endswith((".", ":", "?")) for form in forms if not plural), (
+            text
+        )
+
+
+def test_german_says_sie() -> None:
+    familiar = re.compile(r"\b(du|dich|dir|deine?[mnrs]?|euch|eure?[mnrs]?)\b")
+    texts = texts_in("de")
+    assert [text for text in every_text() if familiar.search(texts.gettext(text))] == []
+
+
 def test_language_of_the_browser_is_chosen_when_there_is_one() -> None:
     assert best_language("") == "en"
     assert best_language("xx-YY,en;q=0.5") == "en"
+    assert best_language("xx,de-AT;q=0.9,en;q=0.5") == "de"

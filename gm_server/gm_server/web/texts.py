@@ -15,6 +15,7 @@ from typing import Final
 from gatelink.exceptions import InputError
 
 ENGLISH: Final = "en"
+_OWN_NAMES: Final = {ENGLISH: "English", "de": "Deutsch"}
 
 
 class Texts:
@@ -40,6 +41,11 @@ def languages() -> tuple[str, ...]:
     """Return the languages that there are, English first."""
     found = [entry.name for entry in files("gm_server.web").joinpath("texts").iterdir()]
     return (ENGLISH, *sorted(name.removesuffix(".po") for name in found if name.endswith(".po")))
+
+
+def own_name(language: str) -> str:
+    """Return a language's name as its speakers call it; its key where that is not known."""
+    return _OWN_NAMES.get(language, language)
 
 
 @cache

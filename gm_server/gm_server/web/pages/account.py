@@ -28,7 +28,7 @@ from gm_server.acts.tokens import NewToken
 from gm_server.exceptions import NotFound
 from gm_server.web.entrance import Entrance
 from gm_server.web.forms import convert
-from gm_server.web.texts import languages
+from gm_server.web.texts import languages, own_name
 from gm_server.web.visits import SIGN_IN, Visit, status_of
 
 _PKCS12: Final = "application/x-pkcs12"
@@ -87,7 +87,7 @@ class AccountPages:
             own=own,
             link_managers=[(kept, online[kept.sha256]) for kept in own.certificates if kept.sha256 in online],
             sessions=[session for session in visit.live.sessions() if session.user_id == visit.by.user_id],
-            languages=languages(),
+            languages=[(language, own_name(language)) for language in languages()],
             here=visit.visitor.session_id,
             has_passkeys=self._entrance.has_passkeys(visit.request),
         )
