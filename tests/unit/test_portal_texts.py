@@ -89,13 +89,12 @@ def _values(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("language", languages()[1:])
-def test_language_has_every_text_with_its_values_and_no_other(language: str) -> None:
+def test_language_has_every_text_with_its_values(language: str) -> None:
     file = HERE / "texts" / f"{language}.po"
     written = file.read_text(encoding="utf-8")
     texts, wanted = parse(written), every_text()
     assert "#, fuzzy" not in written
     assert wanted.keys() - texts.keys() == set(), f"to be translated in {file.name}"
-    assert texts.keys() - wanted.keys() == set(), f"to be taken out of {file.name}"
     for text, plural in wanted.items():
         forms = texts[text]
         assert len(forms) == (2 if plural else 1), text
