@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import os
 import signal
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -15,10 +17,13 @@ from sqlalchemy import update
 from gatelink import messages
 from gatelink.messages.appliance import MAX_CHUNK_BYTES
 from gm_server.acts import rollouts
+from gm_server.acts.alarms import list_alarms
 from gm_server.acts.appliances import revoke_appliance
 from gm_server.acts.firmware import remove_bundle
+from gm_server.acts.paging import Paging
 from gm_server.database.tables import Appliance as ApplianceRecord
 from gm_server.exceptions import Conflict
+from gm_server.service.firmware import ASKED_BY_ONE
 from inproc.firmware_bundles import keep_bundle
 from inproc.firmware_plant import (
     DEADLINE_S,
@@ -115,11 +120,18 @@ def test_rollout_stops_after_failures_and_is_resumed(tmp_path: Path) -> None:
             await gateways["c"].tell(bundle.id, "fell-back", text="it did not reach the GateManager")
             await until(lambda: view(gm, rollout).state == "stopped")
             assert view(gm, rollout).text == "stopped by itself after 2 failed"
+            # Somebody is told.
+            await gm.server.alarms.look()
+            [alarm] = gm.read(list_alarms, CONSOLE, Paging(), live=True).items
+            assert (alarm.kind, alarm.domain) == ("firmware", "acme")
+            assert alarm.text == "the roll-out of firmware 2.0 in acme stopped by itself after 2 failed"
             # Who was fetching is refused, and his giving up is no failure of his.
             await gateways["b"].refused(bundle.id)
             await gateways["b"].tell(bundle.id, "failed", text="the GateManager does not send the update")
             assert states(gm, rollout) == dict.fromkeys("bde", "pending") | {"a": "refused", "c": "fell-back"}
             gm.write(rollouts.resume_rollout, CONSOLE, gm.directory.bundle_files(), rollout.id, gm.clock())
+            await gm.server.alarms.look()
+            assert gm.read(list_alarms, CONSOLE, Paging(), live=True).items == ()
             for name in "bde":
                 assert (await gateways[name].offered()).bundle_id == bundle.id
             await gateways["d"].tell(bundle.id, "good")
@@ -142,7 +154,7 @@ def test_rollout_stops_after_failures_and_is_resumed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_pieces_are_bounded_and_a_lost_file_stops_a_rollout(tmp_path: Path) -> None:
+def test_pieces_are_bounded_and_a_lost_file_stops_a_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with plant(tmp_path) as (gm, gateways):
             gateway = gateways["a"]
@@ -150,21 +162,30 @@ def test_pieces_are_bounded_and_a_lost_file_stops_a_rollout(tmp_path: Path) -> N
             bundle = keep_bundle(gm, CONSOLE, "2.0", payload_bytes=3_000_000)
             rollout = begin(gm, bundle, domain="", appliances=("acme/a",))
             offer = await gateway.offered()
-            # Asked for without waiting: each is answered, with its piece or with 'busy', and nothing piles up.
-            for number in range(200):
-                offset = number % 90 * MAX_CHUNK_BYTES
+            # Asked for without waiting, with a disk that stands still: few are taken, the others hear 'busy' at once.
+            desk, disk = gm.server.appliance_desk.firmware, threading.Event()
+            read = desk._files.read
+
+            def slow_read(*which: Any) -> bytes:
+                disk.wait(DEADLINE_S)
+                return read(*which)
+
+            monkeypatch.setattr(desk._files, "read", slow_read)
+            for number in range(50):
+                offset = number * MAX_CHUNK_BYTES
                 await gateway.say(messages.FirmwareFetch(request_id=number, bundle_id=bundle.id, offset=offset))
-            answers: dict[int, str] = {}
             assert gateway.conversation is not None
+            answers: dict[int, str] = {}
             async with asyncio.timeout(DEADLINE_S):
-                while len(answers) < 200:
+                while len(answers) < 50:
                     message = await gateway.conversation.receive(messages.GM_TO_APPLIANCE)
                     if isinstance(message, messages.FirmwareChunk):
                         answers[message.request_id] = "piece"
                     elif isinstance(message, messages.Refusal) and message.request_id is not None:
                         answers[message.request_id] = message.code
-            assert set(answers.values()) <= {"piece", "busy"}
-            assert "piece" in answers.values()
+                    if list(answers.values()).count("busy") == 50 - ASKED_BY_ONE:
+                        disk.set()
+            assert answers == {number: "piece" if number < ASKED_BY_ONE else "busy" for number in range(50)}
             assert await gateway.piece(bundle.id, bundle.size_bytes) == b""
             assert await gateway.piece(bundle.id, 2**62) == b""
             files = gm.directory.bundle_files()

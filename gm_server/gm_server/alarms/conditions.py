@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+
+HALTED_S: Final = 30 * 86400.0
 
 
 class ApplianceFact(msgspec.Struct, frozen=True):
@@ -34,6 +37,16 @@ class CertificateFact(msgspec.Struct, frozen=True):
     subject: str
     domain: str
     ends_at: float
+
+
+class RolloutFact(msgspec.Struct, frozen=True):
+    """A roll-out of firmware that stopped by itself and was not resumed."""
+
+    rollout_id: str
+    version: str
+    domain: str
+    reason: str
+    stopped_at: float
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -72,6 +85,22 @@ def guessed(logins: Sequence[FailedLogins], allowed: int) -> list[Condition]:
         )
         for fact in logins
         if allowed and fact.count >= allowed
+    ]
+
+
+def halted(rollouts: Sequence[RolloutFact], now: float) -> list[Condition]:
+    """Return which roll-outs wait for somebody; one that nobody wants any more is no alarm for ever."""
+    return [
+        Condition(
+            "firmware",
+            fact.rollout_id,
+            fact.version,
+            fact.domain,
+            f"the roll-out of firmware {fact.version} in {fact.domain} {fact.reason}",
+            fact.stopped_at,
+        )
+        for fact in rollouts
+        if now - fact.stopped_at < HALTED_S
     ]
 
 

@@ -9,10 +9,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from gatelink.identity import load_certificate
+from gm_server.appliances.rollouts import BY_ITSELF
 from gm_server.audit.events import Event
-from gm_server.database.tables import Appliance, AuditEntry, Domain, User, UserCertificate
+from gm_server.database.tables import (
+    Appliance,
+    AuditEntry,
+    Domain,
+    FirmwareBundle,
+    FirmwareRollout,
+    FirmwareTarget,
+    User,
+    UserCertificate,
+)
 
-from .conditions import ApplianceFact, CertificateFact, FailedLogins
+from .conditions import ApplianceFact, CertificateFact, FailedLogins, RolloutFact
 
 LOGINS_S: Final = 3600.0
 _HORIZON_S: Final = 366 * 86400.0
@@ -51,6 +61,18 @@ def failed_logins(session: Session, now: float) -> list[FailedLogins]:
         for row in session.execute(by_address.group_by(AuditEntry.address))
     ]
     return found
+
+
+def halted_rollouts(session: Session) -> list[RolloutFact]:
+    """Return the roll-outs that stopped by themselves and were not resumed."""
+    last = func.coalesce(func.max(FirmwareTarget.changed_at), FirmwareRollout.created_at)
+    query = select(FirmwareRollout.id, FirmwareBundle.version, Domain.path, FirmwareRollout.text, last.label("at"))
+    query = query.join(FirmwareBundle, FirmwareBundle.id == FirmwareRollout.bundle_id)
+    query = query.join(Domain, Domain.id == FirmwareRollout.domain_id)
+    query = query.outerjoin(FirmwareTarget, FirmwareTarget.rollout_id == FirmwareRollout.id)
+    query = query.where(FirmwareRollout.state == "stopped", FirmwareRollout.text.startswith(BY_ITSELF))
+    rows = session.execute(query.group_by(FirmwareRollout.id))
+    return [RolloutFact(row.id, row.version, row.path, row.text, row.at) for row in rows]
 
 
 def ending_certificates(session: Session, server: Sequence[tuple[str, bytes]], now: float) -> list[CertificateFact]:

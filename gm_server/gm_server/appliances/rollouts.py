@@ -22,7 +22,9 @@ from .waves import DONE, FETCHING, Step, Target, next_step
 
 AT_ONCE: Final = 64
 """Appliances that may be fetching at the same time on the whole server: its line is for sessions, too."""
-MISSING_FILE: Final = "the bundle's file is missing here: upload it again, then resume"
+BY_ITSELF: Final = "stopped by itself"
+"""How the reason begins where nobody stopped it: that is an alarm."""
+MISSING_FILE: Final = f"{BY_ITSELF}: the bundle's file is missing here: upload it again, then resume"
 NOT_BACK: Final = "nothing was heard from it for an hour: it did not come back, or does not answer"
 
 
@@ -136,7 +138,7 @@ def _take(
     if step.end == "finished":
         rollout.state = "finished"
     elif step.end == "stopped":
-        text = f"stopped by itself after {step.failures} failed"
+        text = f"{BY_ITSELF} after {step.failures} failed"
         stop(session, rollout, text)
         record(session, SYSTEM, Event.ROLLOUT_STOPPED, subject_of(session, rollout), now, text=text, version=version)
 

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 
 from gatelink.exceptions import GatelinkError
 from gm_server.alarms import facts, records
-from gm_server.alarms.conditions import Condition, expiring, guessed, offline
+from gm_server.alarms.conditions import Condition, expiring, guessed, halted, offline
 from gm_server.alarms.settings import load_alarm_settings
 from gm_server.database.store import Store
 
 from .peers import Peers
 
 LOOK_S: Final = 5.0
-_KINDS: Final = ("offline", "failed-logins", "certificate")
+_KINDS: Final = ("offline", "failed-logins", "certificate", "firmware")
 _log = logging.getLogger("gm.alarms")
 
 
@@ -72,5 +72,6 @@ def _look(
     wrong: list[Condition] = offline(facts.missing_appliances(session, online, settings.offline_minutes), now, since)
     wrong += guessed(facts.failed_logins(session, now), settings.failed_logins)
     wrong += expiring(facts.ending_certificates(session, certificates, now), settings.certificate_days, now)
+    wrong += halted(facts.halted_rollouts(session), now)
     quiet = records.Told(told.gatemanager, told.link if settings.mail else "")
     return records.put(session, _KINDS, wrong, quiet, now)
