@@ -34,7 +34,7 @@ _IN, _OUT = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class FrameRow:
-    """Frames between the reader's thread and the pump's. ``wake`` is called when the first one waits."""
+    """Frames between the reader's thread and the pump's. ``wake`` is called when one comes and ``is_awaited``."""
 
     def __init__(self, device: FrameDevice, wake: Callable[[], None]) -> None:
         self._device = device
@@ -42,6 +42,8 @@ class FrameRow:
         self._frames: deque[bytes] = deque()
         self._change = threading.Condition()
         self._stopping = False
+        self.is_awaited = True
+        """Set by the pump before it looks whether there are frames and waits: else it looks anyway."""
         self._trouble: TapError | None = None
         self._thread = threading.Thread(target=self._run, name=f"reader {device.name}", daemon=True)
 
@@ -89,8 +91,8 @@ class FrameRow:
         with self._change:
             self._change.wait_for(lambda: len(self._frames) < ROW_FRAMES or self._stopping)
             self._frames.append(frame)
-            is_first = len(self._frames) == 1
-        if is_first:
+        if self.is_awaited:
+            self.is_awaited = False
             self._wake()
 
 
@@ -149,8 +151,10 @@ class PortablePump(NearEnd):
             if left_s <= 0:
                 self._on_deadline(now)
                 continue
+            row.is_awaited = True
             may_go_on = row.has_frames and outgoing.wants_frames
             ready = selector.select(0 if may_go_on else left_s)
+            row.is_awaited = False
             now = clock()
             for key, events in ready:
                 if key.fileobj is woken:
