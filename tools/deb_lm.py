@@ -22,13 +22,21 @@ from typing import Final
 TREE: Final = Path(__file__).resolve().parent.parent
 OWN: Final = {"gatelink": TREE / "gatelink" / "gatelink", "gatelink-lm": TREE / "lm_client" / "lm_client"}
 EPOCH: Final = "1767225600"
+# Agent and page are started as `sys.executable -m MODULE HOME`; Python alone would not find them.
 _LAUNCHER: Final = """#!/usr/bin/python3 -I
+import runpy
 import sys
 
 sys.path.insert(0, "/usr/lib/gatelink-lm")
-from lm_client.cli import main
+sys.executable = "/usr/bin/lm"
+if sys.argv[1:2] == ["-m"] and sys.argv[2:3] in (["lm_client.agent"], ["lm_client.page"]):
+    module = sys.argv[2]
+    del sys.argv[1:3]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+else:
+    from lm_client.cli import main
 
-main()
+    main()
 """
 _CONTROL: Final = """Package: gatelink-lm
 Version: {version}
