@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gatelink.claims import Claim, claim_text
+from gatelink.exceptions import InputError
 from lm_client.cli import run
 from lm_client.home import Home, Profile
+from lm_client.redeeming import parse_invitation
 
 INVITATION = claim_text(Claim("user", "i1", b"s" * 16, ("gm.example.com",)))
 GOOD_PASSWORD = "a very good password"
@@ -154,3 +156,26 @@ def test_mistakes_of_the_settings_are_named_when_logging_in(
     home.config_path.write_text("[link]\nprots = [1]\n", encoding="utf-8")
     assert run(["login", "--password-file", _password(tmp_path, GOOD_PASSWORD)]) == 2
     assert "link.prots: unknown key" in capfd.readouterr().err
+
+
+def test_connect_imports_nothing_that_it_does_not_need(home: Home) -> None:
+    heavy = ("asyncio", "cryptography", "jinja2", "ssl", "starlette", "subprocess", "uvicorn")
+    program = (
+        "import sys; from lm_client.cli import run; run(['connect', 'press'])\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "lm: not logged in: use `lm login`\n")
+
+
+@pytest.mark.parametrize(
+    "before", ["", "https://gm.example.com/invitation#", "https://gm.example.com:8443/in\nvitation#"]
+)
+def test_invitation_is_read_with_and_without_the_link_before_it(before: str) -> None:
+    assert parse_invitation(f" {before}{INVITATION[:20]}\n{INVITATION[20:]} ").addresses == ("gm.example.com",)
+
+
+@pytest.mark.parametrize("text", ["https://gm.example.com/invitation", "gm#" + INVITATION, "https://gm/#glc1_x"])
+def test_text_is_refused_when_it_holds_no_invitation(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_invitation(text)
