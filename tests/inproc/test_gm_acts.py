@@ -13,6 +13,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from gatelink.exceptions import InputError
+from gatelink.messages import LineSettings
 from gm_server.access.actors import Actor, Permission
 from gm_server.access.tokens import actor_of_token
 from gm_server.acts import (
@@ -37,6 +38,7 @@ from gm_server.acts.groups import GroupChange
 from gm_server.acts.paging import Page, Paging
 from gm_server.acts.tokens import NewToken
 from gm_server.acts.users import NewUser, UserChange
+from gm_server.appliances import devices as records
 from gm_server.database.engine import Database
 from gm_server.database.revisions import upgrade
 from gm_server.database.tables import Appliance, AuditEntry, Device, User
@@ -122,6 +124,25 @@ def test_holder_of_a_grant_sees_what_it_is_for_and_no_more(db: Session, worlds: 
     grants.end_grant(db, CONSOLE, grant.id, NOW)
     assert not appliances.list_appliances(db, by, ALL, NOW).items
     assert not devices.list_devices(db, by, ALL, NOW).items
+
+
+def test_line_settings_are_kept_as_they_are_sent_and_belong_to_serial_ports_alone(
+    db: Session, worlds: dict[str, World]
+) -> None:
+    appliance = worlds["tundra"].appliance
+    new = NewDevice(name="drive", serial_port="usb-1", serial_settings="19200 8e1")
+    drive = devices.add_device(db, CONSOLE, appliance, new, NOW)
+    assert drive.serial_settings == "19200,8,E,1"
+    [access] = [found for found in records.list_devices(db, appliance) if found.device_id == drive.id]
+    assert access.line == LineSettings(19200, 8, "E", 1)
+    with pytest.raises(InputError, match="like 19200,8,E,1"):
+        devices.change_device(db, CONSOLE, drive.id, DeviceChange(serial_settings="fast"), NOW)
+    changed = devices.change_device(db, CONSOLE, drive.id, DeviceChange(note="in the cabinet"), NOW)
+    assert changed.serial_settings == "19200,8,E,1"
+    moved = DeviceChange(serial_port=None, address="192.168.1.77")
+    assert devices.change_device(db, CONSOLE, drive.id, moved, NOW).serial_settings == ""
+    with pytest.raises(InputError, match="only a serial port has line settings"):
+        devices.change_device(db, CONSOLE, drive.id, DeviceChange(serial_settings="19200,8,E,1"), NOW)
 
 
 def _deeds(world: World) -> dict[str, Callable[[Session, Actor], Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 
 from gatelink.exceptions import InputError
-from lm_client.service.rules import KernelRoute, check_destinations, check_ends, check_free, parse_host
+from lm_client.service.rules import KernelRoute, check_destinations, check_ends, check_free, parse_host, parse_plant
 
 GATEWAY = IPv4Address("10.10.1.1")
 SURROUNDINGS = [
@@ -110,3 +110,22 @@ def test_tunnel_is_refused_when_an_end_is_in_use(taken: str) -> None:
     check_free([IPv4Address("198.18.0.6"), IPv4Address("198.18.0.5")], SURROUNDINGS)
     with pytest.raises(InputError, match=rf"^{taken} is in use on this PC already \((gl0|eth0)\): connect again$"):
         check_free([IPv4Address("198.18.0.6"), IPv4Address(taken)], SURROUNDINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("192.168.50.200", "192.168.50.200/32"), ("192.168.50.200/24", "192.168.50.200/24")]
+)
+def test_address_in_the_plant_is_taken_with_its_length_or_alone(text: str, expected: str) -> None:
+    assert parse_plant(text) == IPv4Interface(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "192.168.50.200/", "192.168.50.200/0", "192.168.50.200/7", "192.168.50.200/31", "192.168.50.200/x"),
+        *("192.168.50.0/24", "192.168.50.255/24", "224.0.0.1/24", "127.0.0.1", "fe80::1/64", "192.168.50.200/24/24"),
+    ],
+)
+def test_address_in_the_plant_is_refused_when_no_host_can_have_it(text: str) -> None:
+    with pytest.raises(InputError, match="this PC's address in the plant"):
+        parse_plant(text)

@@ -83,8 +83,6 @@ class PtyBridge:
                 continue
             try:
                 self._serve()
-                if not self._is_open():
-                    prepare(self._master, self._settings)
             except (OSError, ValueError) as error:  # pyserial's errors are OSErrors, what it refuses to set ValueErrors
                 self._note(f"{self.link.name}: {error}")
                 self._stop.wait(AGAIN_S)
@@ -129,6 +127,8 @@ class PtyBridge:
             del error  # EIO: closed while we read
         finally:
             gone.set()
+            if not self._is_open():
+                prepare(self._master, self._settings)  # at once: the next application must not find us at it
             with contextlib.suppress(OSError):
                 remote.close()
             reading.join(CONNECT_TIMEOUT_S)
@@ -172,10 +172,10 @@ def prepare(descriptor: int, settings: LineSettings) -> None:
 
     The C library refuses (EINVAL) to set a pty if nothing is changed by that but what a pty cannot have: an application
     that wants even parity each time it opens the line would be refused the second time. So something is left for it to
-    change that means nothing on a raw line: ``IEXTEN``.
+    change that means nothing on a raw line: ``IEXTEN``. ``EXTPROC``: whatever it sets, the master is told.
     """
     wanted = termios.tcgetattr(descriptor)
-    wanted[3] |= termios.IEXTEN
+    wanted[3] |= termios.IEXTEN | _EXTPROC
     speed = {baud: name for name, baud in _BAUD.items()}.get(settings.baud, wanted[4])
     wanted[4] = wanted[5] = speed
     wanted[2] &= ~(termios.CSTOPB | termios.PARODD)
