@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,12 +18,14 @@ from sitemanager.core.local import Caller
 from sitemanager.core.uplink_requests import UplinksAnswer, UplinksRequest
 from sitemanager.core.uplink_settings import UplinkConfig
 from sitemanager.core.uplinks import Seen
+from sitemanager.host.network import names
 from sitemanager.host.network.fake import FakeNetwork
 from sitemanager.host.network.fake_uplinks import FakeUplinks
 from sitemanager.host.state import State
 from sitemanager.services.appliance_status import ApplianceReport
 from sitemanager.services.desk import Desk
 from sitemanager.services.gm_line import GmLine
+from sitemanager.services.names import NamingLoop, use_servers
 from sitemanager.services.network_state import NetworkState
 from sitemanager.services.uplinks import LOOK_S, Uplinks
 
@@ -121,3 +125,38 @@ def test_what_an_earlier_run_left_is_removed_when_there_are_no_ways_out_to_look_
             assert here.connects_anew == []
 
     virtual_time.run(story())
+
+
+def serve_names(server: socket.socket, times: int) -> None:
+    """A name server that knows one address for every name; the first answer to each question is somebody else's."""
+    for _ in range(times):
+        asked, client = server.recvfrom(512)
+        answer = b"\x81\x80\0\1\0\1\0\0\0\0" + asked[12:]
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71"
+        server.sendto(bytes([asked[0] ^ 1, asked[1]]) + answer + record + b"\x42", client)
+        server.sendto(asked[:2] + answer + record + b"\x0a", client)
+
+
+def test_names_are_asked_for_at_the_servers_of_the_way_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> list[str]:
+        loop = asyncio.get_running_loop()
+        use_servers(("127.0.0.1",), "lo")
+        found = await loop.getaddrinfo("gm.acme.example", 443, type=socket.SOCK_STREAM)
+        plain = await loop.getaddrinfo("192.0.2.7", 443, type=socket.SOCK_STREAM)
+        use_servers((), "")
+        local = await loop.getaddrinfo("localhost", 443, type=socket.SOCK_STREAM)
+        return [str(entry[4][0]) for entry in (*found, *plain, local[0])]
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(names, "PORT", server.getsockname()[1])
+        thread = threading.Thread(target=serve_names, args=(server, 1))
+        thread.start()
+        loop = NamingLoop()
+        try:
+            found = loop.run_until_complete(story())
+        finally:
+            loop.close()
+            thread.join()
+    assert found[:2] == ["203.0.113.10", "192.0.2.7"]
+    assert found[2] in ("127.0.0.1", "::1")
