@@ -151,7 +151,7 @@ class Things:
             case "invitation":
                 return invitations.invite(session, by, "tundra-worker", SENDER, 7, now).id
             case "bundle":
-                return keep(session, self._gm.directory.path, by, name, "tundra", now).id
+                return keep(session, self._gm.directory.path, by, name, "tundra", now, payload_bytes=1000).id
             case "rollout":
                 bundle_id, unit = self._make(session, "bundle", name, now), self._make(session, "appliance", name, now)
                 terms = Terms(wave_size=1, stop_after_failures=1, allow_older=False, during_sessions=False)
