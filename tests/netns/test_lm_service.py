@@ -262,7 +262,7 @@ HOSTILE = {
     "prefix too short": (_with(prefix_length=8), ">= 24"),
     "ends apart": (_with(gateway="198.18.0.5"), "not two hosts of one /30"),
     "network address as end": (_with(pc="198.18.0.3"), "not two hosts of one /30"),
-    "end is own address": (_with(pc="10.10.1.2", gateway="10.10.1.3", prefix_length=24), "own address"),
+    "end is own address": (_with(pc="10.10.1.2", gateway="10.10.1.3", prefix_length=24), "in use on this PC already"),
     "end is gateway": (_with(pc="10.10.1.3", gateway="10.10.1.1", prefix_length=24), "a gateway of this PC"),
     "mtu": (_with(mtu_bytes=100), ">= 576"),
     "label with a line": (_with(label="a\nlink delete eth0"), "matching regex"),
