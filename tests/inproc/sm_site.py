@@ -44,7 +44,7 @@ from sitemanager.host.state import Known, State
 from sitemanager.services.daemon import Daemon
 
 M = TypeVar("M")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 FAST = KeeperSettings(stagger_s=0.2, probe_s=0.3, backoff_first_s=0.01, backoff_longest_s=0.05)
 MODBUS = Service("modbus", "tcp", 502, 502)
 PLC = DeviceAccess("d1", "press", "192.168.50.10", (MODBUS,))
