@@ -72,6 +72,7 @@ def test_invited_person_makes_an_account_with_a_passkey_and_signs_in_with_it(bro
     page.get_by_role("cell", name="blue key", exact=True).wait_for()
     page.get_by_role("link", name="Make new ones").click()
     page.get_by_role("button", name="Make recovery codes").click()
+    page.locator("#codes").wait_for()
     codes = page.locator("#codes code").all_inner_texts()
     assert len(codes) == 10
     page.get_by_role("link", name="I have them").click()
