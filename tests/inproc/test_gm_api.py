@@ -14,18 +14,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
+from sqlalchemy.orm import Session
 
+from gm_server.accounts.web_sessions import open_session as open_web_session
 from gm_server.acts import tokens, users
 from gm_server.acts.tokens import NewToken, Scope
+from gm_server.acts.users import UserChange
 from gm_server.api.limits import Buckets
 from gm_server.api.openapi import document
 from gm_server.api.resources import ENDPOINTS
+from gm_server.appliances.samples import Sample, add_samples
+from gm_server.audit.verification import verify
 from gm_server.config import Limits
 from gm_server.database.tables import ApiToken
-from inproc.gm_people import CONSOLE, World, settle
+from gm_server.mail.settings import load_mail
+from gm_server.texting.settings import load_texting
+from gm_server.web.forms import csrf_token
+from gm_server.web.visitors import COOKIE, cookie_text
+from inproc.gm_people import CONSOLE, World, actor, settle
 from inproc.gm_running import Appliance, RunningGm, User, open_session, running_gm
+from inproc.text_service import SECRET, text_service
 
 ALL: tuple[Scope, ...] = ("read", "connect", "approve", "change")
 TAGS = (
@@ -33,7 +44,7 @@ TAGS = (
     ("Claims", "Devices", "Firmware"),
     ("Users", "Tokens"),
     ("Groups", "Roles", "Requests"),
-    ("Grants", "Sessions", "Alarms", "Audit"),
+    ("Grants", "Sessions", "Alarms", "Audit", "Settings"),
 )
 _EXAMPLES = os.environ.get("GATELINK_API_EXAMPLES", "3")
 """For each endpoint, beside the cases that its description suggests. More, by hand, find more."""
@@ -81,7 +92,9 @@ class Client:
             assert (problem["status"], problem["type"]) == (response.status, "about:blank")
             assert problem["title"]
             assert problem["detail"]
-        return Answer(response.status, got, json.loads(content) if content else None)
+            return Answer(response.status, got, problem)
+        told = json.loads(content) if got.get("content-type") == "application/json" else content
+        return Answer(response.status, got, told)
 
 
 @contextlib.asynccontextmanager
@@ -220,6 +233,120 @@ def test_live_state_is_shown_and_a_session_is_ended(tmp_path: Path) -> None:
         finally:
             appliance.close()
             user.close()
+
+    _run(tmp_path, scenario)
+
+
+def test_settings_are_changed_without_their_secrets_being_shown_when_a_server_administrator_asks(
+    tmp_path: Path,
+) -> None:
+    async def scenario(client: Client) -> None:
+        gm, token = client.gm, client.token("boss")
+        change = UserChange(email="boss@example.com", phone="+4915112345678")
+        gm.write(users.change_user, CONSOLE, "boss", change, gm.clock())
+        for unfit in (client.token("tundra-administrator"), client.token("boss", "read")):
+            for path in ("/settings/mail", "/settings/sms", "/settings/alarms", "/settings/certificate"):
+                assert (await client.ask("GET", path, unfit)).status == 403
+                assert (await client.ask("PUT", path, unfit, {})).status == 403
+
+        # Port 9 of this machine discards: nothing leaves it.
+        mail = {"host": "127.0.0.1", "port": 9, "user": "gm", "sender": "gm@example.com", "security": "tls"}
+        made = await client.ask("PUT", "/settings/mail", token, {**mail, "password": "first"})
+        assert made.body == {**mail, "ca_file": ""}
+        shown = await client.ask("GET", "/settings/mail", token)
+        assert shown.body == made.body
+        changed = await client.ask(
+            "PUT", "/settings/mail", token, {**shown.body, "sender": "new@example.com"}, If_Match=shown.headers["etag"]
+        )
+        assert changed.body["sender"] == "new@example.com"
+        assert gm.read(load_mail).password == "first"
+        stale = await client.ask("PUT", "/settings/mail", token, shown.body, If_Match=shown.headers["etag"])
+        assert stale.status == 412
+        elsewhere = await client.ask("PUT", "/settings/mail", token, {**shown.body, "host": "mail.example.com"})
+        assert (elsewhere.status, "password again" in elsewhere.body["detail"]) == (422, True)
+        tried = await client.ask("POST", "/settings/mail/test", token)
+        assert tried.body == {"recipient": "boss@example.com"}
+        sent = (await client.ask("GET", "/settings/mail/sent", token)).body
+        assert [one["recipient"] for one in sent] == ["boss@example.com"]
+
+        nobody = await client.ask("POST", "/settings/sms/test", token)
+        assert (nobody.status, "no provider" in nobody.body["detail"]) == (422, True)
+        async with text_service(gm) as service:
+            providers = (await client.ask("GET", "/settings/sms", token)).body["providers"]
+            assert [(one["kind"], one["name"], "secret" in one) for one in providers] == [("http", "service", False)]
+            first = {"kind": "smpp", "name": "centre", "host": "127.0.0.1", "port": 9, "secret": "s3cret"}
+            kept = await client.ask("PUT", "/settings/sms", token, {"providers": [first, *providers]})
+            assert [one["name"] for one in kept.body["providers"]] == ["centre", "service"]
+            assert [one.secret for one in gm.read(load_texting).providers] == ["s3cret", SECRET]
+            wrong = await client.ask("PUT", "/settings/sms", token, {"providers": [{**first, "secert": "x"}]})
+            assert wrong.status == 400
+            tried = await client.ask("POST", "/settings/sms/test", token)
+            assert [(one["provider"], bool(one["error"])) for one in tried.body["tried"]] == [
+                ("centre", True),
+                ("service", False),
+            ]
+            assert [to for to, _ in service.sent] == ["+4915112345678"]
+            assert service.authorisations == [f"Bearer {SECRET}"]
+            events = [one["event"] for one in (await client.ask("GET", "/settings/sms/sent", token)).body]
+            assert sorted(events) == ["message.failed", "message.sent"]
+
+        alarms = {"offline_minutes": 3, "failed_logins": 0, "certificate_days": 30, "mail": False}
+        assert (await client.ask("PUT", "/settings/alarms", token, alarms)).body == alarms
+        assert (await client.ask("GET", "/settings/alarms", token)).body == alarms
+        own = (await client.ask("GET", "/settings/certificate", token)).body
+        assert own["kind"] == "own"
+        assert (await client.ask("PUT", "/settings/certificate", token, {**own, "kind": "acme"})).status == 422
+        entries = (await client.ask("GET", "/audit?event=setting", token)).body["items"]
+        assert {(entry["actor_name"], entry["via"]) for entry in entries} >= {("boss", "api")}
+        assert not any(secret in json.dumps(entries) for secret in ("first", "s3cret", SECRET))
+
+    _run(tmp_path, scenario)
+
+
+def test_audit_log_is_exported_as_the_portal_does_it_when_it_is_asked_for(tmp_path: Path) -> None:
+    async def scenario(client: Client) -> None:
+        gm, token = client.gm, client.token("tundra-observer")
+        [entry, *_] = (await client.ask("GET", "/audit?event=appliance", token)).body["items"]
+        assert (await client.ask("GET", f"/audit/{entry['number']}", token)).body == entry
+        for number in ("1000000", "word", "9" * 100):
+            assert (await client.ask("GET", f"/audit/{number}", token)).status == 404
+        assert (await client.ask("GET", "/audit/export", token)).status == 405
+
+        user_id = gm.read(actor, "tundra-observer").user_id
+        secret = gm.write(open_web_session, user_id, None, "127.0.0.1", "test", gm.clock())
+        origin = f"https://127.0.0.1:{gm.endpoint.port}"
+        cookies = {COOKIE: cookie_text(secret)}
+        async with httpx.AsyncClient(base_url=origin, verify=False, cookies=cookies, timeout=60) as browser:  # noqa: S501
+            lines: dict[str, tuple[bytes, bytes]] = {}
+            for form in ("csv", "jsonl"):
+                by_api = await client.ask("POST", "/audit/export", token, {"form": form, "event": "appliance"})
+                data = {"csrf": csrf_token(secret), "form": form, "event": "appliance"}
+                by_portal = await browser.post("/audit/export", data=data, headers={"Origin": origin})
+                assert by_portal.headers["content-type"] == by_api.headers["content-type"]
+                assert f".{form}" in by_api.headers["content-disposition"]
+                lines[form] = (by_api.body, by_portal.content)
+        assert lines["csv"][0] == lines["csv"][1]
+        assert b"press1" in lines["csv"][0]
+        assert b"zenith" not in lines["csv"][0]
+        # Header and end say when it was made, and by the portal's there is one entry more that is left out.
+        reports = [verify(content.splitlines(keepends=True)) for content in lines["jsonl"]]
+        assert [report.findings for report in reports] == [[], []]
+        assert reports[0].entries == reports[1].entries > 0
+        entries = [[line for line in content.splitlines() if b'"event"' in line] for content in lines["jsonl"]]
+        assert entries[0][1:] == entries[1][1:]
+        exports = (await client.ask("GET", "/audit?event=audit.exported", client.token("boss"))).body["items"]
+        assert [one["via"] for one in exports] == ["portal", "api"] * 2
+
+        def add(session: Session) -> None:
+            appliance_id = client.worlds["tundra"].appliance
+            for ago_s in (90_000.0, 600.0, 300.0):
+                add_samples(session, [Sample(appliance_id, gm.clock() - ago_s, online=True, latency_ms=12.0)])
+
+        gm.write(add)
+        path = f"/appliances/{client.worlds['tundra'].appliance}/history"
+        assert len((await client.ask("GET", path, token)).body["samples"]) == 2
+        assert len((await client.ask("GET", f"{path}?since=0", token)).body["samples"]) == 3
+        assert (await client.ask("GET", path, client.token("holder"))).status == 404
 
     _run(tmp_path, scenario)
 

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 from sqlalchemy.orm import Session
 
+from gatelink.identity import Identity
 from gm_server.access.actors import Actor
 from gm_server.audit import reading
 from gm_server.audit.events import Event
+from gm_server.audit.export import Csv, JsonLines
 from gm_server.audit.log import Subject, record
 from gm_server.audit.reading import Filter, Record
 from gm_server.exceptions import Forbidden
+
+from .subjects import missing
+
+ExportForm = Literal["jsonl", "csv"]
+MEDIA_TYPES: Final[dict[ExportForm, str]] = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
+
+
+class ExportFile(msgspec.Struct, frozen=True):
+    """An export that is about to be written: call ``pages.page`` until it returns None."""
+
+    name: str
+    media_type: str
+    pages: JsonLines | Csv
 
 
 def list_entries(
@@ -20,6 +37,24 @@ def list_entries(
 ) -> Sequence[Record]:
     """Return the newest entries that ``by`` may see, with numbers below ``before``, newest first."""
     return reading.page(session, seen_by(by, wanted), before, limit)
+
+
+def get_entry(session: Session, by: Actor, number: int) -> Record:
+    """Return one entry."""
+    found = list_entries(session, by, Filter(), number + 1, 1)
+    if not found or found[0].entry.number != number:
+        missing("entry", str(number))
+    return found[0]
+
+
+def open_export(
+    session: Session, by: Actor, wanted: Filter, form: ExportForm, identity: Identity, gatemanager: str, now: float
+) -> ExportFile:
+    """Record that the log is exported, and return the file; JSON lines are signed by the server's ``identity``."""
+    wanted = start_export(session, by, wanted, form, now)
+    name = datetime.datetime.fromtimestamp(now, datetime.UTC).strftime(f"gatelink-audit-%Y%m%d-%H%M%S.{form}")
+    pages: JsonLines | Csv = JsonLines(identity, gatemanager, wanted, by.name, now) if form == "jsonl" else Csv(wanted)
+    return ExportFile(name, MEDIA_TYPES[form], pages)
 
 
 def start_export(session: Session, by: Actor, wanted: Filter, form: str, now: float) -> Filter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy.orm import Session
 
 from gm_server.access.actors import Actor
@@ -17,9 +19,14 @@ def texting_settings(session: Session, by: Actor) -> TextingSettings:
     return shown(load_texting(session))
 
 
-def change_texting(session: Session, by: Actor, settings: TextingSettings, now: float) -> TextingSettings:
-    """Use these providers from now on; an empty secret keeps the one that the provider of this name has."""
-    return save_texting(session, by, settings, now)
+def change_texting(
+    session: Session, by: Actor, settings: TextingSettings, now: float, renamed: Mapping[str, str] | None = None
+) -> TextingSettings:
+    """Use these providers from now on; an empty secret keeps the one that the provider of this name has.
+
+    ``renamed`` says what new names were before.
+    """
+    return save_texting(session, by, settings, now, renamed or {})
 
 
 def may_test(session: Session, by: Actor, recipient: str) -> str:

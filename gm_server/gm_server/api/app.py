@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from gatelink.exceptions import GatelinkError
 from gm_server.access.tokens import NOTE_EVERY_S, SCOPES, actor_of_token, note_use
+from gm_server.acts.audit import ExportFile
 from gm_server.database.store import Store
 from gm_server.exceptions import Forbidden
 from gm_server.frontdoor.places import group_of
@@ -152,12 +154,24 @@ class Api:
             request.state.known_as(done.user_id)
         await self._note(done.token_id, now)
         result = done.result if endpoint.finish is None else endpoint.finish(self._reach.live, done.result)
+        if inspect.isawaitable(result):
+            result = await result
+        if endpoint.file:
+            return self._send(result)
         headers = {"ETag": done.tag} if done.tag is not None else {}
         if endpoint.created:
             headers["Location"] = BASE + endpoint.created.format(id=result.id)
         if endpoint.answer is None:
             return Response(status_code=204, headers=headers)
         return Response(msgspec.json.encode(result), endpoint.status, headers, "application/json")
+
+    def _send(self, file: ExportFile) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            while (piece := await self._store.read(file.pages.page)) is not None:
+                yield piece
+
+        headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return StreamingResponse(pieces(), headers=headers, media_type=file.media_type)
 
     async def _do(self, endpoint: Endpoint, asked: _Asked, now: float) -> _Done:
         run = self._store.write if endpoint.writes else self._store.read
@@ -199,7 +213,10 @@ class Api:
             raise Forbidden(f"this needs a token with the scope {endpoint.scope}")
         sender, letters = self._reach.sender(), self._reach.letters()
         files = self._reach.live.uploads.files
-        call = Call(by, now, asked.names, asked.query, asked.body, online, sender, letters, files)
+        identity, gatemanager = self._reach.identity(), self._reach.gatemanager
+        call = Call(
+            by, now, asked.names, asked.query, asked.body, online, sender, letters, files, identity, gatemanager
+        )
         if asked.tags is not None and endpoint.current is not None:
             current = tag_of(endpoint.current(session, call))
             if current not in asked.tags:

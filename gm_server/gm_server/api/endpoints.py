@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy.orm import Session
 
+from gatelink.identity import Identity
 from gm_server.access.actors import Actor
 from gm_server.acts import requests
 from gm_server.acts.tokens import Scope
@@ -28,6 +29,9 @@ class Reach(msgspec.Struct, frozen=True):
     live: Live
     sender: Callable[[], Sender]
     letters: Callable[[], requests.Sender]
+    identity: Callable[[], Identity]
+    gatemanager: str
+    """Its name."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -44,6 +48,9 @@ class Call(msgspec.Struct, frozen=True):
     sender: Sender
     letters: requests.Sender
     files: BundleFiles
+    identity: Identity
+    gatemanager: str
+    """The server's name."""
 
     @property
     def id(self) -> str:
@@ -70,6 +77,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The body is firmware: raises for who may not send any, before a byte is read. ``body`` is ``Received`` then."""
     answer: Any = None
     """Type of the answer's body; None: 204, it has none."""
+    file: tuple[str, ...] = ()
+    """Media types of the answer where it is a file (``acts.audit.ExportFile``), which is sent while it is written."""
     created: str = ""
     """Address of what is made, with ``{id}``: 201 and ``Location``."""
     current: Callable[[Session, Call], Any] | None = None
@@ -77,7 +86,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     tagged: bool = False
     """It reads one thing that others change with ``If-Match``."""
     finish: Callable[[Live, Any], Any] | None = None
-    """Completes the answer by what only the running server knows, or tells it what was decided."""
+    """Completes the answer by what only the running server knows, or tells it what was decided; it may be awaited."""
 
     @property
     def writes(self) -> bool:
@@ -87,7 +96,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def status(self) -> int:
         """Of success."""
-        return 204 if self.answer is None else 201 if self.created else 200
+        return 204 if self.answer is None and not self.file else 201 if self.created else 200
 
     @property
     def is_tagged(self) -> bool:

@@ -143,6 +143,8 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(endpoint.status).phrase}
     if headers:
         answer["headers"] = headers
+    if endpoint.file:
+        answer["content"] = {kind: {"schema": {"type": "string"}} for kind in endpoint.file}
     if endpoint.answer is not None:
         answer["content"] = {"application/json": {"schema": _schema(endpoint.answer)}}
     return answer

@@ -136,7 +136,7 @@ class Server:
         entrance = Entrance(portal, self.logins, config.addresses)
         self._arrivals = Arrivals(entrance, self._passwords, seals, lambda: self._letters(seals).address)
         own = AccountPages(entrance, self._passwords, self._authorities.users, seals)
-        reach = Reach(self.live, self._sender, lambda: self._letters(seals))
+        reach = Reach(self.live, self._sender, lambda: self._letters(seals), self._identity, config.name)
         api = Api(self.store, reach, clock, portal.assets.url("gatelink.css"), config.limits.api_requests_per_s)
         probes = Probes(self.store, Metrics(self).render, CONTENT_TYPE, clock)
         decision = Decision(entrance)

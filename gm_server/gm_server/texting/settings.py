@@ -23,7 +23,7 @@ Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Secret: TypeAlias = Annotated[str, Meta(max_length=512)]
 
 
-class HttpProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="http", kw_only=True):
+class HttpProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="http", kw_only=True, forbid_unknown_fields=True):
     """A web service. ``{to}``, ``{text}`` and ``{secret}`` are put into address, headers and body, quoted as it needs.
 
     ``{to}`` begins with ``+``; ``{to_digits}`` has none.
@@ -39,7 +39,7 @@ class HttpProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="http", kw
     """What the answer must hold, beside a status of 2xx; empty: nothing."""
 
 
-class SmppProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="smpp", kw_only=True):
+class SmppProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="smpp", kw_only=True, forbid_unknown_fields=True):
     """A message centre that speaks SMPP 3.4."""
 
     name: Short
@@ -52,7 +52,9 @@ class SmppProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="smpp", kw
     sender: Annotated[str, Meta(max_length=20)] = ""
 
 
-class ModemProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="modem", kw_only=True):
+class ModemProvider(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="modem", kw_only=True, forbid_unknown_fields=True
+):
     """A GSM modem at a serial port."""
 
     name: Short
@@ -65,7 +67,7 @@ class ModemProvider(msgspec.Struct, frozen=True, tag_field="kind", tag="modem", 
 Provider: TypeAlias = HttpProvider | SmppProvider | ModemProvider
 
 
-class TextingSettings(msgspec.Struct, frozen=True):
+class TextingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of it: the first provider is tried first."""
 
     providers: Annotated[tuple[Provider, ...], Meta(max_length=8)] = ()

@@ -6,7 +6,7 @@ from typing import Final
 
 from gm_server.api.endpoints import Endpoint
 
-from . import access, devices, firmware, people, places, records
+from . import access, devices, firmware, people, places, records, settings
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *places.ENDPOINTS,
@@ -15,4 +15,5 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *people.ENDPOINTS,
     *access.ENDPOINTS,
     *records.ENDPOINTS,
+    *settings.ENDPOINTS,
 )

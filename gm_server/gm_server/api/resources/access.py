@@ -16,10 +16,10 @@ from gm_server.acts.sessions import SessionView
 from gm_server.api.endpoints import Call, Endpoint
 from gm_server.service.live import Live
 
+from .moments import Moment
 from .places import Reference
 
 _BY_API: Final = "an administrator ended the session"
-Moment = Annotated[float, Meta(ge=0, le=1e11)]
 
 
 class GrantQuery(Paging, frozen=True, forbid_unknown_fields=True):

@@ -8,13 +8,16 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy.orm import Session
 
-from gm_server.acts import appliances, claims, domains
+from gm_server.acts import appliances, claims, domains, history
 from gm_server.acts.appliances import ApplianceChange, ApplianceDetail, ApplianceState, ApplianceView, ConnectionView
 from gm_server.acts.claims import ClaimMade, ClaimView, WaitingView
 from gm_server.acts.domains import DomainChange, DomainView, LoginMethod
+from gm_server.acts.history import ApplianceHistory
 from gm_server.acts.paging import Page, Paging
 from gm_server.api.endpoints import Call, Endpoint
 from gm_server.service.live import Live
+
+from .moments import DAY_S, Moment
 
 Reference = Annotated[str, Meta(max_length=700, description="Id or path.")]
 Name = Annotated[str, Meta(min_length=1, max_length=63)]
@@ -31,6 +34,13 @@ class NewDomain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     path: Annotated[str, Meta(min_length=1, max_length=512)]
     login_method: LoginMethod | None = None
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far back."""
+
+    since: Moment | None = None
+    """Without it: a day."""
 
 
 class ApplianceQuery(Paging, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +114,11 @@ def _claim(session: Session, call: Call) -> ClaimMade:
     body: NewClaim = call.body
     sender, replace = call.sender, body.replace
     return claims.create_claim(session, call.by, call.id, sender, body.days, call.now, replace=replace)
+
+
+def _history(session: Session, call: Call) -> ApplianceHistory:
+    since = call.query.since if call.query.since is not None else call.now - DAY_S
+    return history.of_appliance(session, call.by, call.id, since)
 
 
 ENDPOINTS: Final = (
@@ -203,6 +218,17 @@ ENDPOINTS: Final = (
         answer=ApplianceDetail,
         work=lambda session, call: appliances.get_appliance(session, call.by, call.id, call.now),
         finish=_connected,
+    ),
+    Endpoint(
+        method="GET",
+        path="/appliances/{appliance_id}/history",
+        name="getApplianceHistory",
+        summary="Read when an appliance was online, how fast and how much, and its last reports of itself",
+        tag="Appliances",
+        scope="read",
+        query=HistoryQuery,
+        answer=ApplianceHistory,
+        work=_history,
     ),
     Endpoint(
         method="PATCH",

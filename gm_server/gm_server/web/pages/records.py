@@ -12,7 +12,6 @@ from gatelink.exceptions import GatelinkError, InputError
 from gm_server.acts import alarms as alarm_acts
 from gm_server.acts import audit as audit_acts
 from gm_server.acts import sessions as acts
-from gm_server.audit import export
 from gm_server.audit.events import Event
 from gm_server.audit.reading import Filter
 from gm_server.web.forms import Form
@@ -97,34 +96,31 @@ async def audit(visit: Visit) -> Response:
 async def audit_entry(visit: Visit) -> Response:
     """Show one entry with everything in it."""
     number = int(visit.name())
-    records = await visit.read(audit_acts.list_entries, Filter(), number + 1, 1)
-    if not records or records[0].entry.number != number:
-        raise InputError("there is no such entry, or it is not for you")
-    return visit.show("audit_entry.html", record=records[0], link_to=_link_to)
+    found = await visit.read(audit_acts.get_entry, number)
+    return visit.show("audit_entry.html", record=found, link_to=_link_to)
 
 
 async def audit_export(visit: Visit) -> Response:
     """Give the log, filtered, as a file. It is a form, because it is recorded."""
-    form = visit.form.text("form")
-    if form not in ("jsonl", "csv"):
-        raise InputError("the log is exported as jsonl or csv")
-    wanted = await visit.write(audit_acts.start_export, _filter(visit.form), form, visit.now)
+    form: audit_acts.ExportForm
+    match visit.form.text("form"):
+        case "jsonl":
+            form = "jsonl"
+        case "csv":
+            form = "csv"
+        case _:
+            raise InputError("the log is exported as jsonl or csv")
     portal = visit.portal
-    pages: export.JsonLines | export.Csv
-    if form == "jsonl":
-        pages = export.JsonLines(portal.identity(), portal.about().name, wanted, visit.by.name, visit.now)
-    else:
-        pages = export.Csv(wanted)
+    file = await visit.write(
+        audit_acts.open_export, _filter(visit.form), form, portal.identity(), portal.about().name, visit.now
+    )
 
     async def pieces() -> AsyncIterator[bytes]:
-        while (piece := await portal.store.read(pages.page)) is not None:
+        while (piece := await portal.store.read(file.pages.page)) is not None:
             yield piece
 
-    name = datetime.datetime.fromtimestamp(visit.now, datetime.UTC).strftime(f"gatelink-audit-%Y%m%d-%H%M%S.{form}")
-    kind = "application/jsonl" if form == "jsonl" else "text/csv; charset=utf-8"
-    return StreamingResponse(
-        pieces(), media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return StreamingResponse(pieces(), media_type=file.media_type, headers=headers)
 
 
 def _filter(form: Form) -> Filter:

@@ -11,13 +11,11 @@ from starlette.responses import Response
 from gatelink.exceptions import GatelinkError, InputError
 from gm_server.access.actors import Actor
 from gm_server.acts import outgoing
-from gm_server.alarms import settings as alarm_settings
+from gm_server.acts import settings as acts
+from gm_server.acts import texting as text_acts
 from gm_server.alarms.settings import AlarmSettings
-from gm_server.certificates import settings as web_settings
 from gm_server.certificates.settings import WebCertificateSettings
-from gm_server.mail import settings as mail_settings
 from gm_server.mail.settings import MailSettings
-from gm_server.texting import settings as text_settings
 from gm_server.texting.settings import Provider, TextingSettings
 from gm_server.web.forms import Form, convert
 from gm_server.web.visits import Visit
@@ -41,8 +39,7 @@ async def mail(visit: Visit) -> Response:
     """Show and change how mail is sent."""
 
     def look(session: Session, by: Actor) -> tuple[MailSettings, tuple[outgoing.OutgoingView, ...]]:
-        by.must_serve()
-        return mail_settings.shown(mail_settings.load_mail(session)), outgoing.list_mail(session, by)
+        return acts.mail_settings(session, by), outgoing.list_mail(session, by)
 
     now, sent = await visit.read(look)
     if not visit.is_post:
@@ -53,7 +50,7 @@ async def mail(visit: Visit) -> Response:
         wanted = convert(
             {**fields, "password": form.raw("password"), "port": form.number("port", "the port") or 587}, MailSettings
         )
-        await visit.write(mail_settings.save_mail, wanted, visit.now)
+        await visit.write(acts.change_mail, wanted, visit.now)
     except GatelinkError as error:
         return visit.again("settings_mail.html", error, mail=now, sent=sent)
     return visit.to("/settings/mail", "saved")
@@ -72,8 +69,7 @@ async def texting(visit: Visit) -> Response:
 
 async def _texting(visit: Visit, error: GatelinkError | None = None, tried: tuple[Any, ...] = ()) -> Response:
     def look(session: Session, by: Actor) -> tuple[TextingSettings, tuple[outgoing.Sent, ...]]:
-        by.must_serve()
-        return text_settings.shown(text_settings.load_texting(session)), outgoing.list_deliveries(session, by)
+        return text_acts.texting_settings(session, by), outgoing.list_deliveries(session, by)
 
     now, sent = await visit.read(look)
     fields = [msgspec.to_builtins(provider) for provider in now.providers]
@@ -93,8 +89,7 @@ async def save_provider(visit: Visit) -> Response:
 
 
 def _save_provider(session: Session, by: Actor, form: Form, now: float) -> None:
-    by.must_serve()
-    providers = list(text_settings.shown(text_settings.load_texting(session)).providers)
+    providers = list(text_acts.texting_settings(session, by).providers)
     name = form.text("before")
     position = next((at for at, one in enumerate(providers) if one.name == name), len(providers))
     deed = form.text("deed", "save")
@@ -108,7 +103,7 @@ def _save_provider(session: Session, by: Actor, form: Form, now: float) -> None:
         del providers[position]
     elif 0 < position < len(providers) and deed == "up":
         providers.insert(position - 1, providers.pop(position))
-    text_settings.save_texting(session, by, TextingSettings(tuple(providers)), now, renamed)
+    text_acts.change_texting(session, by, TextingSettings(tuple(providers)), now, renamed)
 
 
 def _provider(form: Form) -> Provider:
@@ -142,11 +137,7 @@ async def try_texting(visit: Visit) -> Response:
 async def alarms(visit: Visit) -> Response:
     """Show and change how patient alarms are."""
 
-    def look(session: Session, by: Actor) -> AlarmSettings:
-        by.must_serve()
-        return alarm_settings.load_alarm_settings(session)
-
-    now = await visit.read(look)
+    now = await visit.read(acts.alarm_settings)
     if not visit.is_post:
         return visit.show("settings_alarms.html", alarms=now)
     form = visit.form
@@ -156,7 +147,7 @@ async def alarms(visit: Visit) -> Response:
             for name in ("offline_minutes", "failed_logins", "certificate_days")
         }
         wanted = convert({**numbers, "mail": form.flag("mail")}, AlarmSettings)
-        await visit.write(alarm_settings.save_alarm_settings, wanted, visit.now)
+        await visit.write(acts.change_alarms, wanted, visit.now)
     except GatelinkError as error:
         return visit.again("settings_alarms.html", error, alarms=now)
     return visit.to("/settings/alarms", "saved")
@@ -165,11 +156,7 @@ async def alarms(visit: Visit) -> Response:
 async def certificate(visit: Visit) -> Response:
     """Show and change where the certificate for browsers comes from."""
 
-    def look(session: Session, by: Actor) -> WebCertificateSettings:
-        by.must_serve()
-        return web_settings.load_web_certificate_settings(session)
-
-    now = await visit.read(look)
+    now = await visit.read(acts.web_certificate_settings)
     if not visit.is_post:
         return visit.show("settings_certificate.html", web=now)
     form = visit.form
@@ -178,7 +165,7 @@ async def certificate(visit: Visit) -> Response:
     fields |= {"names": form.text("names").replace(",", " ").split(), "terms_agreed": form.flag("terms_agreed")}
     try:
         wanted = convert(fields, WebCertificateSettings)
-        await visit.write(web_settings.save_web_certificate_settings, wanted, visit.now)
+        await visit.write(acts.change_web_certificate, wanted, visit.now)
     except GatelinkError as error:
         return visit.again("settings_certificate.html", error, web=now)
     return visit.to("/settings/certificate", "saved")
