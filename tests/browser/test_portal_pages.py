@@ -206,7 +206,10 @@ def _furnish_firmware(session: Session, filler: Appliance, now: float) -> None:
     session.add(bundle)
     session.flush()
     terms = Terms(wave_size=5, stop_after_failures=2, allow_older=True, during_sessions=False)
-    units = [filler.id, *session.scalars(select(Appliance.id).where(Appliance.id != filler.id)).all()]
+    units = [
+        filler.id,
+        *session.scalars(select(Appliance.id).where(Appliance.id != filler.id).order_by(Appliance.name)),
+    ]
     domain_id = session.scalars(select(Domain.id).where(Domain.path == "acme")).one()
     rollout = add_rollout(session, bundle.id, domain_id, units, terms, "ada", now - 2 * HOUR_S)
     rollout.state, rollout.text = "stopped", "stopped by itself after 3 failed"
