@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import logging
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from gatelink import messages
 from gatelink.exceptions import GatelinkError
-from gatelink.identity import Identity, new_key
+from gatelink.identity import Identity, from_pkcs12, new_key
 from gatelink.link.enrolment import enrol
 from gm_server.access.actors import SYSTEM
 from gm_server.access.grants import Holder, Place, Terms, make_grant
@@ -33,10 +34,14 @@ from gm_server.mail import letters
 from gm_server.mail.outbox import queue
 from gm_server.mail.settings import MailSettings, save_mail
 from inproc.gm_running import PASSWORD, RunningGm, connected_plant, open_session, until
+from inproc.portal_person import LOGIN, Person
+from inproc.test_gm_portal_logins import portal
+from inproc.text_service import text_service
 
 MAIL_PASSWORD = "mail secret q9"
 PASSPHRASE = "backup secret of nine otters"
 WRONG = "a wrong password that is a near miss"
+FILE_PASSWORD = "file secret of eight herons"
 NEW_PASSWORD = "the password of olga, new"
 
 
@@ -156,6 +161,56 @@ def test_no_secret_is_in_any_log_or_record(tmp_path: Path, caplog: pytest.LogCap
     # Letters that wait hold links; letters that were sent or given up hold nothing.
     assert b"/decide?by=" not in audit
     assert b"/decide?by=" not in log
+
+
+def test_no_secret_of_a_browser_is_in_any_log_or_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    everywhere: dict[str, str | bytes] = {"password": PASSWORD, "wrong password": WRONG, "file password": FILE_PASSWORD}
+    in_logs: dict[str, str] = {}
+
+    async def scenario() -> RunningGm:
+        async with (
+            portal(tmp_path, "password+sms") as (gm, _),
+            text_service(gm) as service,
+            Person(gm, tmp_path) as ada,
+        ):
+            assert (await ada.sign_in(password=WRONG)).status_code == 401
+            await ada.sign_in()
+            everywhere["cookie of the login"] = ada.client.cookies[LOGIN]
+            assert (await ada.code("sms", service.code)).status_code == 303
+            in_logs["code of the text message"] = service.code
+            await ada.open("/account")
+            everywhere["cookie"], everywhere["token of the forms"] = ada.secret, ada.token
+            # An authenticator app, recovery codes, a certificate as a file.
+            await ada.open("/account/app")
+            shown = re.search(
+                r'<code class="secret">([A-Z2-7 ]+)</code>', (await ada.send("/account/app", name="app")).text
+            )
+            assert shown is not None
+            in_logs["secret of the app"] = shown[1].replace(" ", "")
+            await ada.open("/account/recovery-codes")
+            codes = re.findall(r"<code>([a-z2-7-]{19})</code>", (await ada.send("/account/recovery-codes")).text)
+            assert codes
+            everywhere["recovery code"] = codes[0]
+            await ada.open("/account/certificate")
+            file = await ada.send("/account/certificate", name="pc", password=FILE_PASSWORD, again=FILE_PASSWORD)
+            everywhere["key of the file"] = _private(from_pkcs12(file.content, FILE_PASSWORD))
+            return gm
+
+    gm = asyncio.run(scenario())
+    # The browser's own library writes down what it sends.
+    said = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    log, audit = "\n".join(f"{record.name} {record.getMessage()}" for record in said).encode(), _audit(gm)
+    assert b"gm." in log
+    assert b"factor.sent" in audit
+    for what, secret in everywhere.items():
+        for where, text in {"log": log, "audit log": audit, "records": _dump(gm)}.items():
+            assert not any(form in text for form in _forms(secret)), f"the {what} is in the {where}"
+    # The GateManager has to know the app's secret, and for a while the message: no log does.
+    for what, secret in in_logs.items():
+        found = re.compile(rb"(?<![0-9A-Za-z.])" + secret.encode() + rb"(?![0-9A-Za-z])")
+        assert not found.search(log), f"the {what} is in the log"
+        assert not found.search(audit), f"the {what} is in the audit log"
 
 
 def test_search_knows_keys_as_they_are_written() -> None:
