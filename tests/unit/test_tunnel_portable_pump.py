@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,33 +12,10 @@ from gatelink.tunnel.framing import Control, End, Hello, Ping, Pong
 from gatelink.tunnel.offload import ALL, Offload
 from gatelink.tunnel.portable_pump import ROW_FRAMES, FrameRow, PortablePump
 from gatelink.tunnel.pump import EndReason
-from unit.tunnel_ends import KINDS, Clock, FarEnd, Running, TlsPair, close_frames, portable_pump, tls_pairs, write_key
+from unit.tunnel_ends import KINDS, Clock, FarEnd, Running, TlsPair, portable_pump
 
 
-@pytest.fixture(scope="module")
-def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and its self-signed certificate."""
-    path = tmp_path_factory.mktemp("key") / "end.pem"
-    write_key(path)
-    return path
-
-
-@pytest.fixture
-def tls_pair(key_file: Path) -> Iterator[TlsPair]:
-    """Makes two ends of one TLS connection over loopback TCP."""
-    with tls_pairs(key_file) as make:
-        yield make
-    close_frames()
-
-
-@pytest.fixture
-def tap() -> Iterator[FakeTap]:
-    found = FakeTap()
-    yield found
-    found.close()
-
-
-def testportable_pump_pump_offers_nothing_when_its_tap_could(tls_pair: TlsPair) -> None:
+def test_portable_pump_offers_nothing_when_its_tap_could(tls_pair: TlsPair) -> None:
     near, far_tls = tls_pair()
     tap = FakeTap(offload=ALL)
     running = Running(portable_pump(tap, near))
@@ -137,7 +112,7 @@ def test_frames_stay_in_the_adapter_when_the_row_is_full_and_its_end_comes_after
     row.stop()
 
 
-def testportable_pump_tunnel_ends_when_its_adapter_is_removed(tls_pair: TlsPair) -> None:
+def test_portable_tunnel_ends_when_its_adapter_is_removed(tls_pair: TlsPair) -> None:
     near, far_tls = tls_pair()
     running = Running(PortablePump(_Device(3), near))
     far = FarEnd(far_tls)

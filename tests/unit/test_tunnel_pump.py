@@ -9,7 +9,6 @@ import resource
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -35,27 +34,8 @@ from unit.tunnel_ends import (
     MakePump,
     Running,
     TlsPair,
-    close_frames,
     portable_pump,
-    tls_pairs,
-    write_key,
 )
-
-
-@pytest.fixture(scope="module")
-def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and its self-signed certificate."""
-    path = tmp_path_factory.mktemp("key") / "end.pem"
-    write_key(path)
-    return path
-
-
-@pytest.fixture
-def tls_pair(key_file: Path) -> Iterator[TlsPair]:
-    """Makes two ends of one TLS connection over loopback TCP."""
-    with tls_pairs(key_file) as make:
-        yield make
-    close_frames()
 
 
 @pytest.fixture(params=KINDS, ids=["linux", "portable"])
@@ -63,13 +43,6 @@ def make_pump(request: pytest.FixtureRequest) -> MakePump:
     """One kind of pump and the other."""
     found: MakePump = request.param
     return found
-
-
-@pytest.fixture
-def tap() -> Iterator[FakeTap]:
-    found = FakeTap()
-    yield found
-    found.close()
 
 
 @pytest.fixture
