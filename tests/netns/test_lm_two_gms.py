@@ -81,7 +81,8 @@ def test_sessions_of_two_gms_have_tunnels_of_their_own(customers: TwoCustomers) 
         assert len(set(customers.tunnels())) == 2
         customers.poll(OTHER_PLC)
         lm.run(*OTHER, "disconnect", "oven")
-    assert (other / "agent.log").read_text().count("another tunnel is asked for: ") == 1
+    # Where the turn begins is random: with the other session's tunnel it comes to that one twice.
+    assert (other / "agent.log").read_text().count("another tunnel is asked for: ") in {1, 2}
     customers.poll("192.168.50.10")
     rows = {row["profile"]: (row["user"], row["gm"], row["logged_in"]) for row in lm.ask("profiles")}
     assert rows == {"": ("ann", GM_ADDRESS, True), "other": ("bob", GM_SECOND_ADDRESS, True)}
