@@ -76,6 +76,7 @@ class Event(Enum):
     BACKUP_MADE = "server.backup-made"
     RESTORED = "server.restored"
     AUDIT_EXPORTED = "audit.exported"
+    AUDIT_CUT = "audit.cut"
     PIN_ALARM = "alarm.pin"
     MESSAGE_SENT = "message.sent"
     MESSAGE_FAILED = "message.failed"

@@ -16,7 +16,7 @@ from .domains import LOGIN_METHODS, Domain
 from .grants import AccessRequest, Grant, GrantService
 from .logins import ApiToken, Passkey, RecoveryCode, TotpFactor, WebSession
 from .people import Claim, Group, GroupMember, RoleRecord, User, UserCertificate
-from .records import Alarm, AuditCheckpoint, AuditEntry, Outgoing, PinAlarmRecord, Setting, Succession
+from .records import Alarm, AuditCheckpoint, AuditCut, AuditEntry, Outgoing, PinAlarmRecord, Setting, Succession
 from .sessions import SessionRecord
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "ApplianceEventRecord",
     "ApplianceSample",
     "AuditCheckpoint",
+    "AuditCut",
     "AuditEntry",
     "Base",
     "Claim",

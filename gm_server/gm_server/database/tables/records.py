@@ -71,6 +71,19 @@ class AuditCheckpoint(Base):
     signature: Mapped[bytes]
 
 
+class AuditCut(Base):
+    """Up to here the log was written to a file and taken out of this database (``audit.cuts``)."""
+
+    __tablename__ = "audit_cuts"
+    number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    """Of the last entry that was taken out."""
+    at: Mapped[float]
+    hash: Mapped[bytes]
+    """Of that entry: the next one's hash covers it."""
+    key_sha256: Mapped[bytes]
+    signature: Mapped[bytes]
+
+
 class Alarm(Base):
     """Something that somebody should look at, from when until when."""
 
