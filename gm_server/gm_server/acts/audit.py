@@ -12,11 +12,14 @@ from sqlalchemy.orm import Session
 from gatelink.identity import Identity
 from gm_server.access.actors import Actor
 from gm_server.audit import reading
+from gm_server.audit.checkpoints import make_checkpoint
+from gm_server.audit.cuts import add_cut, beginning
 from gm_server.audit.events import Event
 from gm_server.audit.export import Csv, JsonLines
-from gm_server.audit.log import Subject, record
+from gm_server.audit.log import Detail, Subject, record
 from gm_server.audit.reading import Filter, Record
-from gm_server.exceptions import Forbidden
+from gm_server.audit.verification import Report
+from gm_server.exceptions import Conflict, Forbidden
 
 from .subjects import missing
 
@@ -63,6 +66,21 @@ def start_export(session: Session, by: Actor, wanted: Filter, form: str, now: fl
     subject = Subject(name="audit log", domain=wanted.domain)
     record(session, by, Event.AUDIT_EXPORTED, subject, now, form=form, entries=reading.count(session, wanted))
     return wanted
+
+
+def cut_log(session: Session, by: Actor, identity: Identity, report: Report, file_sha256: bytes, now: float) -> None:
+    """Let the log begin behind what a verified file holds (``audit.cut``); the entries are then to be swept away.
+
+    At the server's own command line alone: it is the one thing that takes something out of the log.
+    """
+    if by.via != "cli":
+        raise Forbidden("the log is cut at the server's own command line")
+    if report.findings or beginning(session) != report.begins_behind or report.last <= report.begins_behind:
+        raise Conflict("the log was cut by somebody else meanwhile, or the file is not whole: nothing was removed")
+    add_cut(session, identity, report.last, report.end_hash, now)
+    details: dict[str, Detail] = {"last": report.last, "entries": report.entries, "file_sha256": file_sha256.hex()}
+    record(session, by, Event.AUDIT_CUT, Subject(name="audit log"), now, "done", **details)
+    make_checkpoint(session, identity, now)
 
 
 def seen_by(by: Actor, wanted: Filter) -> Filter:

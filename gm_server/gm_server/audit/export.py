@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 
 from gatelink.identity import Identity
 from gm_server.database.tables import AuditCheckpoint
+from gm_server.exceptions import Conflict
 
 from . import reading
 from .chain import FIRST
-from .lines import END_CONTEXT, FORMAT, CheckpointLine, End, EntryLine, Header, LeftOut, encode
+from .cuts import beginning, last_cut
+from .lines import END_CONTEXT, FORMAT, CheckpointLine, CutLine, End, EntryLine, Header, LeftOut, encode
 from .reading import Filter, Record
 
 COLUMNS: Final = tuple(name for name in EntryLine.__struct_fields__ if name != "hash")
@@ -26,9 +28,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class JsonLines:
-    """``pages`` until it is over: each is a piece of the file. One export; reads up to what was newest at its start."""
+    """``pages`` until it is over: each is a piece of the file. One export; reads up to ``last``, or what was newest."""
 
-    def __init__(self, identity: Identity, name: str, wanted: Filter, exported_by: str, now: float) -> None:
+    def __init__(
+        self, identity: Identity, name: str, wanted: Filter, exported_by: str, now: float, last: int | None = None
+    ) -> None:
         self._identity = identity
         self._wanted = wanted
         self._digest = hashlib.sha256()
@@ -40,7 +44,8 @@ class JsonLines:
             exported_by=exported_by,
             filter=_shown(wanted),
         )
-        self._last: int | None = None
+        self._last = last
+        self._is_begun = False
         self._position = 0
         self._hash = FIRST
         self._entries = 0
@@ -54,7 +59,11 @@ class JsonLines:
         if self._last is None:
             newest = reading.head(session)
             self._last = newest[0] if newest else 0
-            return self._told(encode(self._header))
+        if not self._is_begun:
+            self._is_begun = True
+            return self._told(encode(self._header)) + self._cut(session)
+        if beginning(session) > self._position:
+            raise Conflict("the log was cut while it was exported: export it again")
         records = reading.run(session, self._position, self._last)
         if not records:
             self._is_over = True
@@ -66,6 +75,13 @@ class JsonLines:
         piece = b"".join(self._piece(record, wanted, signed.get(record.entry.number)) for record in records)
         self._position = last
         return piece
+
+    def _cut(self, session: Session) -> bytes:
+        cut = last_cut(session)
+        if cut is None:
+            return b""
+        self._position, self._hash = cut.number, cut.hash
+        return self._told(encode(CutLine(number=cut.number, at=cut.at, hash=cut.hash.hex(), signature=cut.signature)))
 
     def _piece(self, record: Record, wanted: frozenset[int] | None, signed: AuditCheckpoint | None) -> bytes:
         number = record.entry.number
@@ -131,6 +147,7 @@ class Csv:
         if self._last is None:
             newest = reading.head(session)
             self._last = newest[0] if newest else 0
+            self._position = beginning(session)
             return _table([COLUMNS])
         records = reading.run(session, self._position, self._last)
         if not records:

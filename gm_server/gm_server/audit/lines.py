@@ -1,6 +1,7 @@
 """The lines of an exported audit log (JSON lines), and how its end is signed. No I/O.
 
 header                        whose log, when exported, by which key it is signed
+cut                           only if the log does not begin with entry 1: signed, where its older part ended
 entry, left-out, checkpoint   in the order of their numbers; ``left-out`` stands for entries that the reader may not
                               see or did not ask for: their last hash keeps the chain together
 end                           signed over the SHA-256 of every line before it: a file without it was cut off
@@ -31,6 +32,15 @@ class Header(_Line, frozen=True, tag="header"):
     exported_by: str
     filter: dict[str, str | float | None]
     """Empty: everything."""
+
+
+class CutLine(_Line, frozen=True, tag="cut"):
+    """Behind which entry this log begins: what was before lies in a file of its own, which ends with this hash."""
+
+    number: int
+    at: float
+    hash: str
+    signature: bytes
 
 
 class EntryLine(_Line, frozen=True, tag="entry"):
@@ -82,7 +92,7 @@ class End(_Line, frozen=True, tag="end"):
     signature: bytes
 
 
-Line: TypeAlias = Header | EntryLine | LeftOut | CheckpointLine | End
+Line: TypeAlias = Header | CutLine | EntryLine | LeftOut | CheckpointLine | End
 lines: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _encoder = msgspec.json.Encoder()
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from gm_server.database.tables import AuditCheckpoint, AuditEntry
 
 from .chain import Entry
+from .cuts import beginning
 
 MAX_PAGE: Final = 1000
 """Entries in one answer."""
@@ -50,6 +51,7 @@ class Record(msgspec.Struct, frozen=True):
 def page(session: Session, wanted: Filter, before: int | None = None, limit: int = 100) -> Sequence[Record]:
     """Return the newest entries with numbers below ``before``, newest first."""
     query = _where(select(AuditEntry), wanted).order_by(AuditEntry.number.desc())
+    query = query.where(AuditEntry.number > beginning(session))
     if before is not None:
         query = query.where(AuditEntry.number < before)
     return [to_record(row) for row in session.scalars(query.limit(min(limit, MAX_PAGE)))]
@@ -77,7 +79,8 @@ def head(session: Session) -> tuple[int, bytes] | None:
 
 def count(session: Session, wanted: Filter) -> int:
     """Return how many entries are wanted."""
-    return session.scalar(_where(select(func.count()).select_from(AuditEntry), wanted)) or 0
+    query = _where(select(func.count()).select_from(AuditEntry), wanted)
+    return session.scalar(query.where(AuditEntry.number > beginning(session))) or 0
 
 
 def checkpoints(session: Session, after: int, last: int) -> Sequence[AuditCheckpoint]:

@@ -20,7 +20,8 @@ from gatelink.identity import key_sha256, public_key_of
 
 from .chain import FIRST, Entry, entry_hash
 from .checkpoints import is_signed
-from .lines import END_CONTEXT, FORMAT, CheckpointLine, End, EntryLine, Header, LeftOut, lines
+from .cuts import is_cut_signed
+from .lines import END_CONTEXT, FORMAT, CheckpointLine, CutLine, End, EntryLine, Header, LeftOut, lines
 
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_FINDINGS: Final = 20
@@ -34,6 +35,10 @@ class Report(msgspec.Struct, kw_only=True):
     left_out: int = 0
     first: int = 0
     last: int = 0
+    begins_behind: int = 0
+    """The entry behind which the log begins; 0: with its first."""
+    begin_hash: bytes = FIRST
+    end_hash: bytes = FIRST
     checkpoints: int = 0
     """That this file's key signed and that fit."""
     other_checkpoints: int = 0
@@ -80,6 +85,8 @@ class Verification:
         match parsed:
             case Header():
                 self._take_header(parsed)
+            case CutLine():
+                self._take_cut(parsed)
             case EntryLine():
                 self._take_entry(parsed)
             case LeftOut():
@@ -97,7 +104,7 @@ class Verification:
             raise InputError("the file is empty: expected the JSON lines of `gm audit export`")
         if self._end is None:
             self._find(f"the file was cut off behind entry {self._number}: its signed end is missing")
-        self._report.last = self._number
+        self._report.last, self._report.end_hash = self._number, self._hash
         return self._report
 
     def _take_header(self, header: Header) -> None:
@@ -113,6 +120,17 @@ class Verification:
         self._header = header
         self._report.gatemanager = header.gatemanager
         self._report.exported_at = header.exported_at
+
+    def _take_cut(self, line: CutLine) -> None:
+        if self._number or self._report.begins_behind:
+            self._find(f"a second beginning stands behind entry {self._number}: the line was moved or inserted")
+            return
+        self._go_on(line.number, line.hash)
+        self._report.begins_behind, self._report.begin_hash = self._number, self._hash
+        if self._header is None or not is_cut_signed(
+            self._header.certificate, line.number, line.at, self._hash, line.signature
+        ):
+            self._find(f"that the log begins behind entry {line.number} is not signed: older entries were removed")
 
     def _take_entry(self, line: EntryLine) -> None:
         self._follow(line.number, line.number)

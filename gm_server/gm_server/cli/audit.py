@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import click
 import msgspec
@@ -13,17 +13,20 @@ from sqlalchemy import select
 
 from gatelink.exceptions import GatelinkError, InputError
 from gatelink.identity import fingerprint_text, key_sha256
-from gm_server.acts.audit import list_entries, start_export
+from gm_server.acts.audit import cut_log, list_entries, start_export
+from gm_server.audit.archives import read_report, write_whole
 from gm_server.audit.checkpoints import make_checkpoint
+from gm_server.audit.cuts import find_end, sweep
 from gm_server.audit.export import Csv, JsonLines
 from gm_server.audit.reading import Filter
-from gm_server.audit.verification import MAX_LINE_BYTES, Report, Verification
+from gm_server.audit.verification import Report
 from gm_server.database.tables import Succession
 
 from .output import json_option, moment, show
 from .place import Place, pass_place
 from .times import MomentType
 
+DAY_S: Final = 86400.0
 _FILTERS: Final = (
     click.option("--event", default="", help="Only this event, like grant.added, or this kind, like grant."),
     click.option("--actor", default="", help="Only what this user did (name or id)."),
@@ -103,31 +106,70 @@ def export(place: Place, /, output: Path | None, *, as_csv: bool, **options: Any
         file.flush()
 
 
+@audit.command("cut")
+@click.option("--keep-days", type=click.IntRange(min=0), default=365, show_default=True, help="What stays here.")
+@click.option("--before", type=MomentType(), default=None, help="Cut what is older than this time instead.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A new file.")
+@pass_place
+def cut(place: Place, keep_days: int, before: float | None, output: Path) -> None:
+    """Write the older part of the log to a file of its own and take it out of the database; the server may run.
+
+    The log goes on from there: `gm audit verify` proves each file alone, and in a row that nothing lies between them.
+    """
+    identity, name = place.directory.appliance_identity(), place.directory.config().name
+    with place.database() as database:
+        with database.read() as session:
+            last = find_end(session, place.now - keep_days * DAY_S if before is None else before)
+        if last is None:
+            click.echo("nothing in the log is older: nothing was written or removed")
+            return
+        writer = JsonLines(identity, name, Filter(), place.actor.name, place.now, last.number)
+        report, digest = write_whole(database, writer, output)
+        with database.write() as session:
+            cut_log(session, place.actor, identity, report, digest, place.now)
+        more = True
+        while more:
+            with database.write() as session:
+                more = sweep(session)
+    click.echo(f"wrote {output}: {report.entries} entries up to number {report.last}; the log begins behind them now")
+    click.echo("keep that file: it is the only place in which they are")
+
+
 @audit.command("verify")
-@click.argument("file", type=click.File("rb"))
+@click.argument("files", type=click.Path(dir_okay=False, exists=True, path_type=Path), nargs=-1, required=True)
 @click.option("--key", "key", default="", help="The key that must have signed it, as `gm certificate show` prints it.")
 @pass_place
-def verify(place: Place, file: BinaryIO, key: str) -> None:
-    """Find what was changed, removed, inserted, moved or cut off in an exported FILE. Works offline."""
-    known = _known_keys(place, key)
-    verification = Verification()
-    while text := file.readline(MAX_LINE_BYTES):
-        verification.line(text)
-    report = verification.finish()
-    signer = fingerprint_text(report.key_sha256)
-    if not any(report.key_sha256.hex().startswith(digits) for digits in known):
-        report.findings.append(f"it is signed by the key {signer}, which is not the one that was expected")
-    for finding in report.findings:
-        click.echo(f"wrong: {finding}", err=True)
-    if report.findings:
-        raise GatelinkError(f"the audit log of {report.gatemanager or 'nobody'} is NOT as it was written")
-    click.echo(_good(report, signer))
+def verify(place: Place, files: tuple[Path, ...], key: str) -> None:
+    """Find what was changed, removed, inserted, moved or cut off in exported FILES. Works offline.
+
+    Several files, the oldest first, must follow each other without anything between them (`gm audit cut`).
+    """
+    known, before = _known_keys(place, key), None
+    for path in files:
+        with path.open("rb") as file:
+            report = read_report(file)
+        signer = fingerprint_text(report.key_sha256)
+        if not any(report.key_sha256.hex().startswith(digits) for digits in known):
+            report.findings.append(f"it is signed by the key {signer}, which is not the one that was expected")
+        if before is not None and (report.begins_behind, report.begin_hash) != (before.last, before.end_hash):
+            report.findings.append(
+                f"it begins behind entry {report.begins_behind}, the file before it ends with {before.last}: "
+                "something lies between them, or they are of different logs"
+            )
+        for finding in report.findings:
+            click.echo(f"wrong: {finding}", err=True)
+        if report.findings:
+            raise GatelinkError(f"the audit log of {report.gatemanager or 'nobody'} is NOT as it was written")
+        click.echo(_good(report, signer))
+        before = report
 
 
 def _good(report: Report, signer: str) -> str:
     left_out = f" ({report.left_out} more left out)" if report.left_out else ""
+    behind = f" behind number {report.begins_behind}" if report.begins_behind else ""
     return (
-        f"good: {report.entries} entries up to number {report.last}{left_out}, {report.checkpoints} checkpoints, "
+        f"good: {report.entries} entries{behind} up to number {report.last}{left_out}, "
+        f"{report.checkpoints} checkpoints, "
         f"exported by {report.gatemanager} at {moment(report.exported_at)}, signed by the key {signer}"
     )
 

@@ -8,6 +8,7 @@ import click
 
 from gatelink.identity import fingerprint_text, key_sha256, load_certificate, self_signed
 from gatelink.pins import make_statement
+from gm_server.audit.cuts import sign_again
 from gm_server.database.tables import Succession
 from gm_server.directory import APPLIANCE_LIFETIME_DAYS
 from gm_server.local.messages import AskReload
@@ -59,6 +60,7 @@ def renew(place: Place) -> None:
                 created_at=place.now,
             )
         )
+        sign_again(session, old, new)
     place.directory.replace_appliance_identity(new)
     click.echo(f"new appliance certificate: serial {new.serial} follows {old.serial}")
     if place.ask_if_running(AskReload()) is not None:

@@ -13,6 +13,7 @@ from gatelink.identity import Identity
 from gm_server import __version__
 from gm_server.access.actors import SYSTEM
 from gm_server.audit.checkpoints import last_checkpoint, make_checkpoint, missing_behind
+from gm_server.audit.cuts import missing_at_the_beginning, sweep
 from gm_server.audit.events import Event
 from gm_server.audit.log import Result, Subject, record
 from gm_server.audit.reading import head
@@ -36,6 +37,9 @@ class AuditKeeper:
 
     async def started(self) -> None:
         """Record the start; says so if signed entries are missing."""
+        # What a cut left behind, if it was interrupted.
+        while await self._store.note(sweep):
+            pass
         missing = await self._store.note(_start, self._identity(), self._clock())
         if missing:
             _log.error("%s", missing)
@@ -58,7 +62,7 @@ class AuditKeeper:
 
 
 def _start(session: Session, identity: Identity, now: float) -> str:
-    missing = missing_behind(session)
+    missing = missing_at_the_beginning(session) or missing_behind(session)
     result: Result = "failed" if missing else "done"
     record(session, SYSTEM, Event.SERVER_STARTED, Subject(), now, result, version=__version__, audit=missing or "whole")
     make_checkpoint(session, identity, now)
