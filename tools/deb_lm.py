@@ -44,7 +44,7 @@ Architecture: {architecture}
 Maintainer: Gatelink maintainers <maintainers@gatelink.invalid>
 Installed-Size: {size_kib}
 Depends: python3 (>= {python}), python3 (<< {next_python}), iproute2, passwd
-Recommends: xdg-utils
+Recommends: xdg-utils, python3-pil
 Section: net
 Priority: optional
 Description: Gatelink LinkManager: the client on the engineer's PC

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -65,6 +66,53 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     socket: Annotated[str, Meta(min_length=1, max_length=100)] = DEFAULT_SOCKET
 
 
+Source = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class NamedRelay(msgspec.Struct, frozen=True, kw_only=True):
+    """What this host says of one permanent relay."""
+
+    listen: Annotated[str, Meta(max_length=45)] = ""
+    """Pull: at which of this host's addresses; empty: as for all."""
+    sources: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    """Pull: who may connect; empty: as for all."""
+    server: Annotated[str, Meta(max_length=260)] = ""
+    """Push: ``host:port`` to which it is delivered. Nobody else can say so."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what makes no sense."""
+        _check_listen(self.listen)
+        _networks(self.sources)
+        host, _, port = self.server.rpartition(":")
+        if self.server and not (host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise ValueError(f"server: expected host:port, got {self.server!r}")
+
+
+class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Permanent relays, carried by this agent while it is logged in."""
+
+    enabled: bool = False
+    listen: Annotated[str, Meta(min_length=1, max_length=45)] = "127.0.0.1"
+    sources: Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)] = ("127.0.0.0/8", "::1/128")
+    max_connections: Annotated[int, Meta(ge=1, le=1024)] = 32
+    """Of each relay, at a time."""
+    named: dict[Annotated[str, Meta(max_length=63)], NamedRelay] = {}
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what makes no sense."""
+        _check_listen(self.listen)
+        _networks(self.sources)
+
+    def of(self, name: str) -> NamedRelay:
+        """Return what is said of a relay."""
+        return self.named.get(name, NamedRelay())
+
+    @staticmethod
+    def networks(sources: tuple[str, ...]) -> tuple[Source, ...]:
+        """Return who may connect."""
+        return _networks(sources)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings with their defaults."""
 
@@ -72,12 +120,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkSettings = LinkSettings()
     session: SessionSettings = SessionSettings()
     service: ServiceSettings = ServiceSettings()
+    relays: RelaySettings = RelaySettings()
     serial: dict[Annotated[str, Meta(max_length=253)], SerialForm] = {}
     """Bits and parity of serial ports, by the name under which they appear."""
     com_pairs: dict[
         Annotated[str, Meta(max_length=253)], Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_#-]{1,32}\Z")]
     ] = {}
     """Windows: the LinkManager's end of a com0com pair (as CNCB0) for a serial port, by the same name."""
+
+
+def _check_listen(address: str) -> None:
+    if address and ipaddress.ip_address(address).is_unspecified:
+        raise ValueError(f"listen: {address} is every address of this host: name the one that is meant")
+
+
+def _networks(sources: tuple[str, ...]) -> tuple[Source, ...]:
+    return tuple(ipaddress.ip_network(source) for source in sources)
 
 
 def load(path: Path) -> Config:

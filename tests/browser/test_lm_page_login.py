@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
+from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+import segno
+from playwright.sync_api import Browser, FilePayload, JSHandle, Page, Playwright, expect
 
+from browser.conftest import ARGUMENTS, CHROMIUM
 from browser.lm_desk import LoginBench
+from gatelink.claims import Claim, claim_text
 from gatelink.messages import LoginAnswer, LoginChallenge, LoginResend
 from inproc.lm_office import PASSWORD
+
+INVITATION = claim_text(Claim("user", "i1", b"s" * 16, ("gm.example.com",), None, "eve"))
+CLAIM = claim_text(Claim("appliance", "c1", b"s" * 16, ("gm.example.com",)))
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +105,86 @@ def test_who_is_new_is_asked_for_an_invitation(whole: LoginBench, page: Page) ->
         assert not whole.home.profile_path.exists()
     finally:
         whole.home.write(whole.home.profile_path, before)
+
+
+@pytest.mark.usefixtures("patience")
+def test_invitation_is_read_from_a_picture_that_is_chosen_dropped_pasted_or_filmed(
+    whole: LoginBench, page: Page, playwright: Playwright, tmp_path: Path
+) -> None:
+    before = whole.home.profile_path.read_bytes()
+    whole.home.profile_path.unlink()
+    try:
+        page.reload()
+        expect(page.locator("#qr-film")).to_be_hidden()  # this browser has no camera
+        for give in (_choose, _drop, _paste):
+            page.locator("#invitation").fill("")
+            give(page, _code(CLAIM))
+            expect(page.locator("#qr-told")).to_contain_text("is for the other side")
+            expect(page.locator("#invitation")).to_have_value("")
+            give(page, _code(INVITATION))
+            expect(page.locator("#qr-told")).to_have_text(
+                "Invitation for eve at gm.example.com. Now choose a password."
+            )
+            expect(page.locator("#invitation")).to_have_value(INVITATION)
+            expect(page.locator("#first")).to_be_focused()
+        _choose(page, b"no picture")
+        expect(page.locator("#qr-told")).to_contain_text("cannot show this file as a picture")
+        expect(page.locator("#invitation")).to_have_value(INVITATION)
+        film, flags = tmp_path / "film.y4m", ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+        _film(film, INVITATION)
+        with playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*ARGUMENTS, *flags, f"--use-file-for-fake-video-capture={film}"]
+        ) as other:
+            filming = other.new_page()
+            filming.goto(whole.link())
+            filming.get_by_role("button", name="Use the camera").click()
+            expect(filming.locator("#invitation")).to_have_value(INVITATION)
+            expect(filming.locator("#qr-camera")).to_be_hidden()
+    finally:
+        whole.home.write(whole.home.profile_path, before)
+
+
+def _code(text: str) -> bytes:
+    """A picture of the code, as the portal draws it, in a window around it."""
+    drawn = io.BytesIO()
+    segno.make(text, error="l", boost_error=False).save(drawn, kind="png", scale=4, border=12)
+    return drawn.getvalue()
+
+
+def _film(path: Path, text: str) -> None:
+    """What the browser's camera sees: YUV4MPEG2, 640 x 480."""
+    rows = [bytes(0 if cell else 255 for cell in row) for row in segno.make(text, error="l").matrix_iter(3, 4)]
+    width, height = 640, 480
+    blank = bytes([200])
+    lines = [row.center(width, blank) for row in rows]
+    lines = [blank * width] * ((height - len(lines)) // 2) + lines
+    lines += [blank * width] * (height - len(lines))
+    frame = b"FRAME\n" + b"".join(lines) + bytes([128]) * (width * height // 2)
+    path.write_bytes(b"YUV4MPEG2 W640 H480 F5:1 Ip A1:1 C420jpeg\n" + frame * 5)
+
+
+def _choose(page: Page, data: bytes) -> None:
+    file: FilePayload = {"name": "code.png", "mimeType": "image/png", "buffer": data}
+    page.locator("#qr-file").set_input_files(files=[file])
+
+
+def _drop(page: Page, data: bytes) -> None:
+    page.locator("#invitation").dispatch_event("drop", {"dataTransfer": _carried(page, data)})
+
+
+def _paste(page: Page, data: bytes) -> None:
+    event = "new ClipboardEvent('paste', {clipboardData: carried, bubbles: true})"
+    field = page.locator("#invitation").element_handle()
+    page.evaluate(f"([field, carried]) => field.dispatchEvent({event})", [field, _carried(page, data)])
+
+
+def _carried(page: Page, data: bytes) -> JSHandle:
+    script = """(text) => {
+      const carried = new DataTransfer(), bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+      carried.items.add(new File([bytes], "code.png", { type: "image/png" }));
+      return carried;
+    }"""
+    return page.evaluate_handle(script, b64encode(data).decode())
 
 
 @pytest.mark.usefixtures("patience")

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, FilePayload, Page, Playwright, expect
 
 from browser.conftest import ARGUMENTS, CHROMIUM, PATIENCE_MS
+from gm_server.web.images import qr_code
 from lab import Lab, MissingRights, wait_until
 from lab.processes import Process
 from lab.products import GM_ADDRESS, PLC_ADDRESS, System
@@ -139,9 +140,13 @@ def _connect_and_read(system: System, page: Page) -> None:
 
 
 def _become_somebody_else(system: System, page: Page) -> None:
-    """By the link of an invitation, in a profile beside the usual one."""
+    """By a picture of an invitation's link, in a profile beside the usual one."""
     system.gm.run("users", "add", "eve", "--domain", "acme")
     link = f"https://{GM_ADDRESS}/invitation#{system.gm.invite('eve')}"
+    shown = page.context.new_page()
+    shown.set_content(f'<div style="width: 20rem">{qr_code(link, "an invitation")}</div>')
+    picture: FilePayload = {"name": "code.png", "mimeType": "image/png", "buffer": shown.screenshot()}
+    shown.close()
     page.get_by_role("link", name="Profiles").click()
     page.locator("#make-name").fill("second")
     page.get_by_role("button", name="Add").click()
@@ -150,7 +155,9 @@ def _become_somebody_else(system: System, page: Page) -> None:
     config = system.lm.home / "profiles" / "second" / "config.toml"
     config.write_text((system.lm.home / "config.toml").read_text())
     config.chmod(0o644)
-    page.locator("#invitation").fill(link)
+    page.locator("#qr-file").set_input_files(files=[picture])
+    expect(page.locator("#qr-told")).to_have_text(f"Invitation for eve at {GM_ADDRESS}. Now choose a password.")
+    expect(page.locator("#invitation")).to_have_value(link)
     page.locator("#first").fill("a long password")
     page.locator("#second").fill("a long password")
     page.get_by_role("button", name="Redeem").click()

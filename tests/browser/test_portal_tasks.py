@@ -23,6 +23,7 @@ from gatelink.link.enrolment import ask_for_place
 from gatelink.messages import EnrolWaiting
 from gm_server.cli.program import program
 from inproc.gm_running import Appliance, OpenedSession, open_session
+from lm_client.pictures import invitation_in, read_picture
 
 ROOT: Final = Path(__file__).parents[2]
 SIZE: Final = {"width": 1120, "height": 700}
@@ -68,7 +69,7 @@ def _picture(page: Page, name: str) -> None:
 def test_a_day_of_an_administrator(plant: Plant, ada: Page, browser: Browser, tmp_path: Path) -> None:
     place = _adopt(plant, ada)
     _add_plc(ada)
-    _invite(ada)
+    _invite(ada, tmp_path)
     _grant_by_approval(ada)
     appliance = plant.run(_come_back(plant, place))
     user = plant.connect_user("otto")
@@ -111,7 +112,7 @@ def _add_plc(ada: Page) -> None:
     expect(ada.get_by_role("row", name=re.compile("s7 .*tcp 102"))).to_be_visible()
 
 
-def _invite(ada: Page) -> None:
+def _invite(ada: Page, directory: Path) -> None:
     ada.get_by_role("link", name="Users", exact=True).click()
     ada.get_by_role("link", name="Add user").click()
     ada.get_by_label("Login name").fill("otto")
@@ -119,6 +120,8 @@ def _invite(ada: Page) -> None:
     ada.get_by_role("button", name="Add user").click()
     ada.get_by_role("button", name="Make an invitation").click()
     expect(ada.get_by_role("img", name="The invitation as a QR code")).to_be_visible()
+    ada.screenshot(path=directory / "invitation.png", full_page=True)
+    assert invitation_in(read_picture(directory / "invitation.png")) == ada.locator("#invitation").inner_text()
     _picture(ada, "invitation")
 
 

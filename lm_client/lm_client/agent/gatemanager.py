@@ -30,6 +30,7 @@ from gatelink.messages import (
     Message,
     PinAlarm,
     Refusal,
+    Relays,
     TreeChanged,
     UserLogin,
     Welcome,
@@ -63,6 +64,9 @@ class Listener(Protocol):
 
     def tree_changed(self) -> None:
         """What may be seen is another now."""
+
+    def relays_told(self, message: Relays) -> None:
+        """These are the permanent relays to carry."""
 
     def access_decided(self, message: AccessDecided) -> None:
         """Somebody decided about a request."""
@@ -175,6 +179,7 @@ class GateManager:
         *,
         bridged: bool = False,
         avoid: tuple[str, ...] = (),
+        for_relays: bool = False,
     ) -> Connected:
         """Ask for a session; ``adopt`` is called before any later message of the GateManager is looked at.
 
@@ -189,6 +194,7 @@ class GateManager:
                 reason=reason,
                 resume_session_id=resume,
                 avoid=avoid,
+                for_relays=for_relays,
             ),
             Connected,
             adopt,
@@ -284,6 +290,8 @@ class GateManager:
             self._listener.session_changed(message)
         elif isinstance(message, TreeChanged):
             self._listener.tree_changed()
+        elif isinstance(message, Relays):
+            self._listener.relays_told(message)
         elif isinstance(message, AccessDecided):
             self._listener.access_decided(message)
         elif (number := getattr(message, "request_id", None)) is not None:

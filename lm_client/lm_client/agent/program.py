@@ -46,6 +46,7 @@ from .journal import Journal
 from .keys import KeyBook
 from .login import identity_by_password, pin_of, refuse_to_answer
 from .network_watch import NetworkWatch
+from .relays import RelayKeeper
 from .resolver import Resolver
 from .sessions import Sessions
 from .starter import Starter
@@ -74,6 +75,7 @@ class Agent:
         self._take_tap = take_tap
         self._read_routes = read_routes
         self._sessions = Sessions()
+        self._relays = RelayKeeper(self._sessions, config.relays, journal)
         self._logout = asyncio.Event()
         self._door = make_door(home.socket_path, self._handle)
         self._gm: GateManager | None = None
@@ -122,6 +124,9 @@ class Agent:
         )
         if self._take_tap is not None:
             around.take_tap = self._take_tap
+        relays = self._relays
+        self._sessions.on_login = lambda: relays.watch(gm)
+        self._sessions.on_relays, self._sessions.on_tree_change = relays.told, relays.look
         keeping = asyncio.ensure_future(gm.run())
         try:
             begun: tuple[asyncio.Future[Any], ...] = (keeping, gm.first_login)
@@ -142,6 +147,7 @@ class Agent:
             )
             await self._serve(keeping)
         finally:
+            await relays.close()
             await self._sessions.disconnect(None)
             await self._door.close()
             watch.close()
@@ -203,6 +209,7 @@ class Agent:
             ended=self._sessions.ended_views,
             revision=self._sessions.revision,
             requests=self._sessions.requests,
+            relays=self._relays.views,
         )
 
 

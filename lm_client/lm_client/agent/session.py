@@ -68,6 +68,7 @@ class Session:
         self.wiring = Wiring(around, self.finish, wish)
         self.serial = SerialPorts(around.serial_directory, around.serial_forms, self._note, around.com_pairs)
         self._bridged = wish.bridged
+        self.for_relays = wish.for_relays
         self.gone = asyncio.Event()
         """Nothing of it is left."""
         self._around = around
@@ -207,7 +208,9 @@ class Session:
         around, wanted = self._around, (self.appliance_id, self._device_ids, self._reason)
         avoid: tuple[str, ...] = ()
         while True:
-            asking = around.gm.connect(*wanted, resume, self._adopt, bridged=self._bridged, avoid=avoid)
+            asking = around.gm.connect(
+                *wanted, resume, self._adopt, bridged=self._bridged, avoid=avoid, for_relays=self.for_relays
+            )
             answer, routes = await asyncio.gather(asking, around.addresses.routes())
             obstacle = self.wiring.obstacle(answer.tunnel, routes)
             if not obstacle:
@@ -245,7 +248,8 @@ class Session:
         """Have a pty for each granted serial port."""
         book = self._around.addresses
         domain, name = self.domain, self.name
-        await self.serial.follow(self.devices, self.wiring.choices, lambda device: book.name_of(device, domain, name))
+        devices = () if self.for_relays else self.devices
+        await self.serial.follow(devices, self.wiring.choices, lambda device: book.name_of(device, domain, name))
 
     # when it breaks
 

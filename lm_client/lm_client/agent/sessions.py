@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gatelink.exceptions import GatelinkError, InputError
-from gatelink.messages import AccessDecided, ApplianceView, ChangeSession, EndSession
+from gatelink.messages import AccessDecided, ApplianceView, ChangeSession, EndSession, Relays
 from lm_client.core.local import (
     Access,
     AccessView,
@@ -40,6 +40,10 @@ class Sessions:
         self._staying: set[asyncio.Task[None]] = set()
         self._looking: set[asyncio.Task[None]] = set()
         self._ended: deque[SessionView] = deque(maxlen=_SHOWN_ENDED)
+        self.on_login: Callable[[], Awaitable[None]] = _nothing
+        """Called after each login."""
+        self.on_relays: Callable[[Relays], None] = lambda _message: None
+        self.on_tree_change: Callable[[], None] = lambda: None
 
     def begin(self, around: Surroundings) -> None:
         """From now on sessions can be opened."""
@@ -76,6 +80,7 @@ class Sessions:
         with contextlib.suppress(GatelinkError):
             await tree.refresh()
         await tree.watch()
+        await self.on_login()
 
     async def list_appliances(self, *, fresh: bool = True) -> Appliances:
         """Return all that the user may see."""
@@ -107,17 +112,7 @@ class Sessions:
             request.reason,
             wish=Wish(request.insist, request.bridged, request.plant_address),
         )
-        self._live.append(session)
-        try:
-            await session.open()
-        except BaseException:
-            self._live.remove(session)
-            raise
-        finally:
-            self._touch()
-        staying = asyncio.ensure_future(self._stay(session))
-        self._staying.add(staying)
-        staying.add_done_callback(self._staying.discard)
+        await self._open(session)
         return ConnectedTo(
             session=session.view(),
             already=False,
@@ -125,6 +120,13 @@ class Sessions:
             warnings=session.wiring.warnings,
             took_s=time.monotonic() - started,
         )
+
+    async def open_for_relays(self, appliance_id: str, name: str) -> Session:
+        """Open a session for the permanent relays with an appliance. Raises GatelinkError."""
+        wish = Wish(for_relays=True)
+        session = Session(self._surroundings, appliance_id, name, (), "permanent relays", wish=wish)
+        await self._open(session)
+        return session
 
     async def disconnect(self, text: str | None) -> Disconnected:
         """End the sessions with what ``text`` names, or all; returns when nothing of them is left."""
@@ -174,6 +176,11 @@ class Sessions:
         """What may be seen is another now."""
         if self._around is not None:
             self._around.tree.changed()
+        self.on_tree_change()
+
+    def relays_told(self, message: Relays) -> None:
+        """These are the permanent relays to carry."""
+        self.on_relays(message)
 
     def access_decided(self, message: AccessDecided) -> None:
         """Somebody decided about a request."""
@@ -199,6 +206,19 @@ class Sessions:
         """Addresses that were free are taken now, or the other way round."""
         if self._around is not None:
             self._around.tree.touch()
+
+    async def _open(self, session: Session) -> None:
+        self._live.append(session)
+        try:
+            await session.open()
+        except BaseException:
+            self._live.remove(session)
+            raise
+        finally:
+            self._touch()
+        staying = asyncio.ensure_future(self._stay(session))
+        self._staying.add(staying)
+        staying.add_done_callback(self._staying.discard)
 
     async def _stay(self, session: Session) -> None:
         try:
@@ -244,6 +264,10 @@ class Sessions:
         if not found:
             raise InputError(f"there is no session with {text!r}; `lm status` shows those there are")
         return found
+
+
+async def _nothing() -> None:
+    """Stand in where nobody wants to know."""
 
 
 def _device_ids(target: Target[ApplianceView]) -> set[str]:

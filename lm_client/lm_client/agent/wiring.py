@@ -33,6 +33,8 @@ class Wish(NamedTuple):
     bridged: bool = False
     plant_address: str = ""
     """Of this PC in the plant's network, with its length or alone; bridged only."""
+    for_relays: bool = False
+    """What permanent relays need, nothing else."""
 
 
 class Wiring:
@@ -56,6 +58,11 @@ class Wiring:
     def tap(self) -> TapLike | FrameDevice | None:
         """The adapter's TAP, while there is an adapter."""
         return self._adapter.tap if self._adapter else None
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The tunnel's addresses: this PC's and the SiteManager's."""
+        return self._ends
 
     def obstacle(self, tunnel: TunnelAddresses, routes: Sequence[KernelRoute]) -> str:
         """Return what of the PC, given its routes, has one of the ends already; or ""."""

@@ -29,13 +29,19 @@ def how_verified(how: str) -> str:
 
 
 @click.command("redeem")
-@click.argument("invitation")
+@click.argument("invitation", required=False)
+@click.option("--qr", "picture", metavar="PICTURE", help="Take the invitation from a picture of its QR code.")
 @click.option("--password-file", metavar="FILE", help="Take the new password from a file's first line.")
 @click.option("--password-stdin", is_flag=True, help="Take the new password from standard input.")
 @_replace
 @click.pass_obj
 def redeem_command(
-    home_option: str | None, invitation: str, password_file: str | None, password_stdin: bool, replace: bool
+    home_option: str | None,
+    invitation: str | None,
+    picture: str | None,
+    password_file: str | None,
+    password_stdin: bool,
+    replace: bool,
 ) -> None:
     """Redeem an INVITATION or the link that ends in it (- reads it from standard input).
 
@@ -45,7 +51,13 @@ def redeem_command(
 
     if invitation == "-" and password_stdin:
         raise InputError("- and --password-stdin cannot both read standard input: use --password-file")
-    claim = parse_invitation(sys.stdin.read() if invitation == "-" else invitation)
+    if (invitation is None) == (picture is None):
+        raise InputError("give the invitation, or --qr with a picture of its QR code")
+    if picture is not None:
+        from lm_client.pictures import invitation_in, read_picture
+
+        invitation = invitation_in(read_picture(Path(picture)))
+    claim = parse_invitation(sys.stdin.read() if invitation == "-" else invitation or "")
     home = Home.find(home_option)
     if not replace:
         check_free(home, _INSTEAD)

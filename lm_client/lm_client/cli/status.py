@@ -7,7 +7,7 @@ import time
 import click
 
 from lm_client.asking import ask
-from lm_client.core.local import GetStatus, SessionView, Status
+from lm_client.core.local import GetStatus, RelayView, SessionView, Status
 from lm_client.core.names import path_of
 from lm_client.home import Home
 
@@ -54,6 +54,8 @@ def _show(status: Status) -> None:
         _show_session(session)
     if not status.sessions:
         click.echo("No session.")
+    for relay in status.relays:
+        _show_relay(relay)
     for session in status.ended:
         click.echo(f"Ended: {path_of(session)}: {session.detail}")
 
@@ -67,6 +69,12 @@ def _show_session(session: SessionView) -> None:
     again = f", resumed {session.reconnects} times" if session.reconnects else ""
     click.echo(f"  sent {_size(session.bytes_sent)}, received {_size(session.bytes_received)}{trip}{again}")
     show_devices(session.devices)
+
+
+def _show_relay(relay: RelayView) -> None:
+    click.echo(f"Relay {relay.name} ({relay.direction}, {relay.appliance}/{relay.device}): {relay.condition}")
+    carried = f"{_size(relay.bytes_to_device)} to the device, {_size(relay.bytes_from_device)} from it"
+    click.echo(f"  {relay.text or '-'}; {relay.connections} connections, {carried}")
 
 
 def _ago(then: float) -> str:

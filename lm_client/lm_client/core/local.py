@@ -111,6 +111,21 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = "routed"
 
 
+class RelayView(msgspec.Struct, frozen=True, kw_only=True):
+    """A permanent relay that this agent carries."""
+
+    name: str
+    direction: str
+    appliance: str
+    device: str
+    port: int
+    condition: str
+    text: str
+    connections: int
+    bytes_to_device: int
+    bytes_from_device: int
+
+
 class AccessView(msgspec.Struct, frozen=True):
     """A request for access and what became of it."""
 
@@ -271,6 +286,7 @@ class Status(_Word, frozen=True):
     revision: int = 0
     """Of the tree; another one says that ``GetAppliances`` answers something else now."""
     requests: tuple[AccessView, ...] = ()
+    relays: tuple[RelayView, ...] = ()
 
 
 class Appliances(_Word, frozen=True):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gatelink.exceptions import GatelinkError, InputError
@@ -32,7 +32,9 @@ from lm_client.core.local import (
     Logout,
     Status,
 )
+from lm_client.exceptions import NoCode
 from lm_client.home import Home, be_user
+from lm_client.pictures import invitation_in
 from lm_client.redeeming import (
     MAX_FILE_BYTES,
     MAX_INVITATION_CHARACTERS,
@@ -45,7 +47,7 @@ from lm_client.redeeming import (
 
 from .desk import Desk
 from .desks import Desks
-from .forms import Form, read_form
+from .forms import Form, read_form, read_pixels
 from .guard import ENTRANCE, Guard
 from .keys import Door
 from .showing import Shelf
@@ -75,6 +77,7 @@ class Pages:
             Route("/profiles", self._profiles),
             Route("/live", self._live),
             Route("/static/{name}", self._shelf.serve),
+            Route("/qr", self._read_qr, methods=["POST"]),
             *(
                 Route(path, self._post(do), methods=["POST"])
                 for path, do in {
@@ -294,6 +297,17 @@ class Pages:
         self._desk.tell(f"This PC is {profile.user}'s now. GateManager: {pin.describe()}; locked to it from now on.")
         await self._desk.log_in(password)
         return "/"
+
+    async def _read_qr(self, request: Request) -> Response:
+        """Answer with the invitation that a picture shows, or with why there is none."""
+        self.last_used = time.monotonic()
+        try:
+            picture = await read_pixels(request)
+            text = await asyncio.to_thread(invitation_in, picture)
+        except InputError as error:
+            return JSONResponse({"refusal": str(error), "found": not isinstance(error, NoCode)})
+        claim = parse_invitation(text)
+        return JSONResponse({"text": text, "user": claim.user or "you", "address": claim.addresses[0]})
 
     async def _import(self, form: Form) -> str:
         check_free(self._desk.home, _INSTEAD)

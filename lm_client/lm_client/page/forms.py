@@ -1,4 +1,4 @@
-"""What a browser sends: one small form, in one of the two ways without files."""
+"""What a browser sends: one small form, in one of the two ways without files; or the pixels of a picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 
 from gatelink.exceptions import InputError
+from lm_client.pictures import MAX_PIXELS, Picture
 
 MAX_FORM_BYTES: Final = 256 * 1024
 """A certificate file in base64 is the largest thing. A security limit."""
@@ -48,16 +49,29 @@ class Form:
 
 async def read_form(request: Request) -> Form:
     """Read the body. Raises InputError for what is no form of ours."""
-    data = b""
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > MAX_FORM_BYTES:
-                    raise InputError(f"a form of more than {MAX_FORM_BYTES} bytes")
-    except TimeoutError:
-        raise InputError("the browser did not finish the form") from None
+    data = await _body(request, MAX_FORM_BYTES, "form")
     try:
         return Form(parse_qs(data.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
     except ValueError:
         raise InputError("the browser sent something that is no form") from None
+
+
+async def read_pixels(request: Request) -> Picture:
+    """Read the brightness of a picture's pixels. Raises InputError."""
+    width, height = (request.query_params.get(name, "") for name in ("width", "height"))
+    if not all(number.isascii() and number.isdecimal() and len(number) < 6 for number in (width, height)):
+        raise InputError("the browser sent a picture without its size")
+    return Picture(int(width), int(height), bytes(await _body(request, MAX_PIXELS, "picture")))
+
+
+async def _body(request: Request, most_bytes: int, what: str) -> bytearray:
+    data = bytearray()
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > most_bytes:
+                    raise InputError(f"a {what} of more than {most_bytes} bytes")
+    except TimeoutError:
+        raise InputError(f"the browser did not finish the {what}") from None
+    return data

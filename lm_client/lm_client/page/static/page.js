@@ -14,6 +14,7 @@
       if (before.nodeValue !== after.nodeValue) before.nodeValue = after.nodeValue;
       return;
     }
+    if ("own" in before.dataset) return; // what a script of ours shows
     const typed = before === document.activeElement && "value" in before;
     for (const { name } of [...before.attributes]) {
       if (!after.hasAttribute(name) && !(name === "open" && before.nodeName === "DETAILS")) before.removeAttribute(name);
