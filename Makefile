@@ -23,8 +23,10 @@ lab: setup ## The same system, up until Ctrl-C; `./lab` reaches into it from ano
 	@./lab up
 
 .PHONY: test
+# File by file in their order: each process has one lab at a time, and browsers come last (tests/conftest.py).
+IN_PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: setup lint ## Run every check and every test
-	@$(WITH_RIGHTS) $(PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(WITH_RIGHTS) $(PYTHON) -m pytest $(IN_PROCESSES) $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## Style, types and architecture only

@@ -14,7 +14,7 @@ _LOG_LINES = 60
 
 
 def _prefix() -> str:
-    return os.environ.get("GATELINK_LAB_PREFIX", "glt") + os.environ.get("PYTEST_XDIST_WORKER", "")
+    return os.environ.get("GATELINK_LAB_PREFIX", "glt")
 
 
 def _up() -> Lab:
