@@ -8,14 +8,14 @@ boot. The memory is a plain dictionary, so that it can be written down and compa
 | feed | feed the hardware watchdog |
 | good | this slot is good |
 | rescue | serve the rescue page: the daemon cannot run |
-| end-rescue | the daemon is back |
+| end-rescue | the daemon is back: the set-up page may have its ports |
 | reboot:WHY | start anew; the boot loader counts and may take the other slot |
 """
 
 FRESH_S = 60
 """A heartbeat older than this is a hung daemon."""
 START_S = 240
-"""From a daemon's start until the first heartbeat; a slow card and a cold cache."""
+"""From a daemon's start until the first heartbeat; a slow card and a cold cache. A board may have its own."""
 CRASHES = 5
 """Daemon starts within WINDOW_S that mean: it cannot run."""
 WINDOW_S = 600
@@ -25,10 +25,11 @@ TRIAL_S = 900
 """A new system that is not good after this has failed."""
 
 
-def begin(trial: bool, reached_before: bool, trial_s: int = TRIAL_S) -> dict:  # type: ignore[type-arg]
+def begin(trial: bool, reached_before: bool, trial_s: int = TRIAL_S, start_s: int = START_S) -> dict:  # type: ignore[type-arg]
     """Return the memory at boot. ``trial``: this slot was installed and never good; ``reached_before``: GM reached."""
     return {
         "trial_s": trial_s,
+        "start_s": start_s,
         "trial": trial,
         "reached_before": reached_before,
         "good": False,
@@ -72,7 +73,8 @@ def observe(memory: dict, now_s: int, seen: dict) -> tuple[dict, list[str]]:  # 
     if why and not memory["rescue"]:
         memory["rescue"] = True
         actions.append("rescue")
-    if not why and memory["rescue"] and _is_steady(memory, now_s):
+    # The page cannot open its ports while the rescue page has one of them.
+    if not why and memory["rescue"] and memory["up_since"] >= 0:
         memory["rescue"] = False
         actions.append("end-rescue")
     if not memory["good"] and _is_good(memory, now_s, seen["page"]):
@@ -88,11 +90,11 @@ def _failure(memory: dict, now_s: int) -> str:  # type: ignore[type-arg]
     if len(memory["start_times"]) > CRASHES:
         return "crashes"
     if memory["beat_at"] < 0:
-        return "silent" if now_s - memory["last_start"] > START_S else ""
+        return "silent" if now_s - memory["last_start"] > memory["start_s"] else ""
     if now_s - memory["beat_at"] > FRESH_S:
         if memory["up_since"] >= 0:
             return "hung"
-        return "silent" if now_s - memory["last_start"] > START_S else ""
+        return "silent" if now_s - memory["last_start"] > memory["start_s"] else ""
     if memory["trial"] and now_s > memory["trial_s"]:
         return "not-reached" if memory["reached_before"] and not memory["reached"] else "not-good"
     return ""

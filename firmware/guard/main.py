@@ -12,6 +12,8 @@ _HEARTBEAT = "/run/gatelink-sm/heartbeat"
 _REQUEST = "/run/gatelink-sm/guard-request"
 _ORDER = _RUN + "order"
 """For ``services/orders``, which init keeps running: MicroPython starts programs by a shell alone."""
+_RESCUE = _RUN + "rescue"
+"""While it is there, ``services/page`` leaves the ports to the rescue page, and sees that the port has an address."""
 _MAX_TEXT_BYTES = 16 * 1024
 
 
@@ -62,7 +64,13 @@ class Guard:
         self._facts = ""
         self._rescue: rescue.Server | None = None
         self._was_connected = read_text(_KEPT + "reached") != ""
-        self._memory = decisions.begin(self._is_trial(), self._was_connected)
+        self._memory = decisions.begin(
+            self._is_trial(),
+            self._was_connected,
+            int(self._board.get("TRIAL_S", decisions.TRIAL_S)),
+            int(self._board.get("START_S", decisions.START_S)),
+        )
+        machine.remove_file(_RESCUE)
         leds.show(self._board.get("LED_STATUS", ""), "start")
         self._tell_slot()
 
@@ -82,6 +90,9 @@ class Guard:
         self._memory, actions = decisions.observe(self._memory, uptime_s(), seen)
         for action in actions:
             self._act(action)
+        if self._memory["rescue"] and self._rescue is None:
+            # Until the set-up page has left the port.
+            self._rescue = self._open_rescue()
         if self._rescue is not None:
             self._serve(self._rescue)
         self._hear()
@@ -106,15 +117,21 @@ class Guard:
         elif action == "good":
             self._change(bootstate.with_settled, slots.booted())
             leds.show(self._board.get("LED_STATUS", ""), "well")
+            # What failed before is told by now; it is not why a later system falls back.
+            machine.remove_file(_KEPT + "last-failure")
             self._say("slot " + slots.booted() + " is good")
             write_text(_RUN + "firmware", self._facts)
         elif action == "rescue":
             leds.show(self._board.get("LED_STATUS", ""), "trouble")
             self._say("the SiteManager cannot run: rescue page")
-            self._rescue = self._open_rescue()
-        elif action == "end-rescue" and self._rescue is not None:
-            self._rescue.close()
-            self._rescue = None
+            write_text(_RESCUE, "yes\n")
+        elif action == "end-rescue":
+            if self._rescue is not None:
+                self._rescue.close()
+                self._rescue = None
+            machine.remove_file(_RESCUE)
+            leds.show(self._board.get("LED_STATUS", ""), "well" if self._memory["good"] else "start")
+            self._say("the SiteManager runs again: the rescue page is closed")
         elif action.startswith("reboot:"):
             self._reboot(action.split(":", 1)[1])
 
@@ -142,6 +159,9 @@ class Guard:
         first = bootstate.order(values)[0]
         note = "slot=" + slots.booted() + "\nversion=" + read_text("/etc/gatelink/version").strip() + "\n"
         note += "board=" + self._board.get("COMPATIBLE", "") + "\n"
+        data = read_text(_RUN + "data").strip()
+        if data not in ("ready", "formatted"):
+            note += "data=" + data + "\n"
         if first != slots.booted():
             why = read_text(_KEPT + "last-failure").strip() or first + " did not start"
             note += "fell_back=" + why + "\n"

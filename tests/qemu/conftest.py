@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from qemu import emulator
+from qemu import emulator, kept
 from qemu.gateway import CARD
-from qemu.scene import Scene
+from qemu.scene import DEADLINE_S, Scene
+from qemu.system import wait_until_good
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +41,21 @@ def card() -> Path:
         )
         assert done.returncode == 0, done.stdout + done.stderr
     return CARD
+
+
+@pytest.fixture(scope="module")
+def connected(card: Path) -> Iterator[Scene]:
+    """A gateway that is connected and good. The first test of all pays for its boot; the others go on where it was."""
+    wanted = kept.stamp()
+    with Scene(lab_prefix(), card) as scene:
+        if not kept.is_there(wanted):
+            scene.set_up()
+            wait_until_good(scene, "A")
+            scene.keep(wanted)
+            scene.wait_until_online(DEADLINE_S)
+        else:
+            scene.go_on()
+        yield scene
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +20,14 @@ FIRMWARE: Final = Path(os.environ.get("GATELINK_IMAGE_FIRMWARE") or BUILD / "u-b
 UPLINK: Final = "10.20.1.2/24"
 UPLINK_GATEWAY: Final = "10.20.1.1"
 MACHINE: Final = "192.168.50.1/24"
-_BOOT_OFFSET: Final = 4 * 1024 * 1024
+STICK_MIB: Final = 400
+_MIB: Final = 1 << 20
+_BOOT_OFFSET: Final = 4 * _MIB
 """Where the boot partition begins on the card (tools/image/disk.py)."""
+SLOT_OFFSETS: Final = {"A": 68 * _MIB, "B": 260 * _MIB}
+DATA_OFFSET: Final = 452 * _MIB
+TABLE_OFFSET: Final = 446
+"""Of the partition table: four entries of 16 bytes."""
 
 _CABLES: Final = """\
 link add {bridge} type bridge
@@ -36,16 +44,46 @@ link set {port} master {bridge}
 class Gateway:
     """A card, its emulator, and where it stands. `provision` before `power_on`, as a person would."""
 
-    def __init__(self, lab: Lab, card: Path = CARD, place: Place | None = None, more: tuple[str, ...] = ()) -> None:
+    def __init__(self, lab: Lab, card: Path = CARD, place: Place | None = None) -> None:
         self.place = place or lab.site
         self.directory = lab.run_directory / f"gateway-{self.place.name}"
         self.directory.mkdir(exist_ok=True)
         self.card = copy_card(card, self.directory / "card.img")
+        self.stick = self.directory / "stick.img"
+        with self.stick.open("wb") as file:
+            file.truncate(STICK_MIB << 20)
         self._plug_in()
-        self.emulator = Emulator(
-            self.place, Hardware(self.card, FIRMWARE, ("tap-up", "tap-dev"), self.directory, more=more)
-        )
+        hardware = Hardware(self.card, FIRMWARE, ("tap-up", "tap-dev"), self.directory, self.stick)
+        self.emulator = Emulator(self.place, hardware)
         self.shell = self.emulator.shell
+
+    @property
+    def serial(self) -> Path:
+        """The socket at the far end of the gateway's serial port."""
+        return self.emulator.hardware.serial
+
+    def put_on_stick(self, files: Mapping[str, Path]) -> None:
+        """What the stick holds, before anybody looks at it."""
+        subprocess.run(["mkfs.fat", "-F", "32", self.stick], check=True, capture_output=True)
+        for name, source in files.items():
+            subprocess.run(["mcopy", "-i", self.stick, source, f"::{name}"], check=True)
+
+    def write_slot(self, slot: str, image: Path) -> None:
+        """Put a system into a slot of the card while the power is off, as an installation would have."""
+        with image.open("rb") as source, self.card.open("r+b") as card:
+            card.seek(SLOT_OFFSETS[slot])
+            shutil.copyfileobj(source, card, 1 << 20)
+
+    def overwrite(self, offset: int, data: bytes) -> None:
+        """Change bytes of the card while the power is off."""
+        with self.card.open("r+b") as card:
+            card.seek(offset)
+            card.write(data)
+
+    def insert(self, card: Path) -> None:
+        """Another card goes in, with the power off."""
+        self.pull_plug()
+        copy_card(card, self.card)
 
     def provision(self, text: str, name: str = "gatelink.toml") -> None:
         """Put a file onto the card's boot partition, as a person does with the card in his PC."""

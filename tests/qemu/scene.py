@@ -11,21 +11,23 @@ from typing import Final
 from lab.exceptions import TimedOut
 from lab.lab import Lab
 from lab.products import APPLIANCE, DEVICE, PLC_ADDRESS, USER, System
+from qemu import kept
 from qemu.gateway import BUILD, CARD, Gateway, provisioning
 
+DEADLINE_S: Final = 1800.0
+"""Ten times what it takes on a quiet machine."""
 LOGS: Final = BUILD.parent / "qemu-logs"
 
 
 class Scene:
-    """A lab with a gateway in it. ``keep_log`` is called for a failed test."""
+    """A lab with a gateway in it: a new card, or (`connected`) one that was set up before. The PLC runs."""
 
-    def __init__(self, prefix: str, card: Path = CARD, more: tuple[str, ...] = ()) -> None:
+    def __init__(self, prefix: str, card: Path = CARD) -> None:
         self.lab = Lab(prefix)
         self.lab.up()
         self.system = System(self.lab)
         self.system.start_plc()
-        self.system.start_gm()
-        self.gateway = Gateway(self.lab, card, more=more)
+        self.gateway = Gateway(self.lab, card)
 
     def __enter__(self) -> Scene:
         return self
@@ -37,17 +39,63 @@ class Scene:
         self.lab.down()
 
     def provision(self) -> None:
-        """Put a fresh claim and the lab's addresses onto the card."""
+        """A GateManager, and a fresh claim and the lab's addresses on the card."""
+        self.system.start_gm()
         self.gateway.provision(provisioning(self.system.gm.claim()))
+
+    def set_up(self) -> None:
+        """From the first power-on until the gateway is connected and its slot is good; then the PLC is granted."""
+        self.provision()
+        self.gateway.power_on()
+        self.wait_until_online(DEADLINE_S)
+        self.gateway.wait_for_shell(DEADLINE_S)
+        self.grant_plc()
+
+    def keep(self, stamp: str) -> None:
+        """Keep the gateway and the GateManager as they are now, for `connected`; both go on."""
+        kept.forget()
+        self.gateway.shell.run("sync")
+        self.gateway.shell.close()
+        self.gateway.emulator.keep(kept.DIRECTORY)
+        gm = self.system.gm
+        assert gm.process is not None
+        gm.process.terminate()
+        kept.copy_tree(gm.data, kept.DIRECTORY / "gm")
+        gm.start()
+        self.gateway.emulator.go_on()
+        kept.complete(stamp)
+
+    def go_on(self) -> None:
+        """Go on where the kept gateway was connected and good; all that happened later is forgotten."""
+        gm = self.system.gm
+        if gm.process is not None and gm.process.returncode is None:
+            gm.process.terminate()
+        kept.copy_tree(kept.DIRECTORY / "gm", gm.data)
+        gm.start()
+        self.rewind()
+        self.wait_until_online(DEADLINE_S)
+
+    def rewind(self) -> None:
+        """The same, of the gateway alone: whoever does not ask the GateManager has it sooner."""
+        self.gateway.emulator.restore(kept.DIRECTORY)
+        self.gateway.shell.wait_until_there(DEADLINE_S)
 
     def wait_until_online(self, deadline_s: float) -> float:
         """Wait until the GateManager says that the gateway is connected; seconds that it took."""
         begin = time.monotonic()
-        while not self.system.gm.is_online():
+        while not self.is_online():
             if time.monotonic() - begin > deadline_s:
                 raise TimedOut(f"the gateway was not connected within {deadline_s:g} s")
             time.sleep(0.5)
         return time.monotonic() - begin
+
+    def is_online(self) -> bool:
+        """By the GateManager's log: asking it by a command costs more than the emulator gets on a busy machine."""
+        gm = self.system.gm.process
+        said = [
+            row for row in (gm.lines if gm else ()) if f" {APPLIANCE} connected" in row or f" {APPLIANCE} disc" in row
+        ]
+        return bool(said) and f"{APPLIANCE} connected" in said[-1]
 
     def grant_plc(self) -> None:
         """The engineer may reach the PLC: Modbus and ping."""

@@ -6,12 +6,10 @@ import time
 from typing import Final
 
 from lab.exceptions import TimedOut
-from qemu.scene import Scene
+from qemu.scene import DEADLINE_S, Scene
 
-DEADLINE_S: Final = 900.0
-"""Five times what it takes on a machine that is busy with other things."""
 KEPT: Final = "/data/sm/identity.pem /data/sm/pin.json /data/sm/config.toml"
-_SLOTS: Final = "MICROPYPATH=/usr/lib/gatelink micropython -m guard.slots"
+SLOTS: Final = "MICROPYPATH=/usr/lib/gatelink micropython -m guard.slots"
 
 
 def booted(scene: Scene) -> list[str]:
@@ -21,7 +19,7 @@ def booted(scene: Scene) -> list[str]:
 
 def boot_state(scene: Scene) -> str:
     """The whole boot state, as the guard's command shows it."""
-    return scene.gateway.shell.run(f"{_SLOTS} show")
+    return scene.gateway.shell.run(f"{SLOTS} show")
 
 
 def configuration(scene: Scene) -> str:
@@ -36,11 +34,17 @@ def wait_until_good(scene: Scene, slot: str) -> None:
     while (found := tuple(_value(scene, name) for name in (slot.lower(), "order", "update"))) != wanted:
         if time.monotonic() > end:
             raise TimedOut(f"slot {slot} is not good: attempts, order and trial are {found}")
-        time.sleep(2)
+        time.sleep(5)
 
 
 def came_up(scene: Scene, slot: str, version: str) -> None:
     """Wait until this system runs, has a shell and is connected; on the way others may have run."""
+    runs(scene, slot, version)
+    wait_until_connected(scene)
+
+
+def runs(scene: Scene, slot: str, version: str) -> None:
+    """Wait until this system runs and has a shell: its boot steps are done."""
     end = time.monotonic() + DEADLINE_S
     found: list[str] = []
     while found != [slot, version]:
@@ -56,8 +60,25 @@ def came_up(scene: Scene, slot: str, version: str) -> None:
             ).split()
         except TimedOut:
             continue
-    scene.wait_until_online(DEADLINE_S)
+
+
+def wait_until_connected(scene: Scene) -> None:
+    """Until the daemon of the system that runs says that it reached the GateManager."""
+    end = time.monotonic() + DEADLINE_S
+    while "connected=1" not in (beat := scene.gateway.shell.run("cat /run/gatelink-sm/heartbeat", check=False)):
+        if time.monotonic() > end:
+            raise TimedOut(f"the daemon did not reach the GateManager; its last sign of life: {beat!r}")
+        time.sleep(2)
+
+
+def wait_for_audit(scene: Scene, text: str) -> None:
+    """Until the GateManager's audit log says this."""
+    end = time.monotonic() + DEADLINE_S
+    while text not in (told := scene.system.gm.run("audit", "list", check=False).stdout):
+        if time.monotonic() > end:
+            raise TimedOut(f"the GateManager was not told {text!r}: {told[-600:]}")
+        time.sleep(3)
 
 
 def _value(scene: Scene, name: str) -> str:
-    return scene.gateway.shell.run(f"{_SLOTS} get {name}")
+    return scene.gateway.shell.run(f"{SLOTS} get {name}")

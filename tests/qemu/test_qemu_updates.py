@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,9 @@ import pytest
 from lab.processes import Process
 from lab.products import APPLIANCE
 from qemu import updates
-from qemu.conftest import lab_prefix
 from qemu.page_visitor import PASSWORD
-from qemu.scene import Scene
-from qemu.system import DEADLINE_S, boot_state, booted, came_up, configuration, wait_until_good
+from qemu.scene import DEADLINE_S, Scene
+from qemu.system import boot_state, booted, came_up, configuration, wait_until_good
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -48,8 +46,6 @@ def bundles(card: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, version, change in (
         ("good", "0.2.0", lambda root: None),
         ("offered", "0.2.5", lambda root: None),
-        ("broken", "0.3.0", lambda root: (root / "usr/sbin/init").unlink()),
-        ("crashing", "0.4.0", lambda root: (root / "usr/bin/sm").write_text("#!/bin/sh\nexit 1\n")),
     ):
         slot = updates.changed_slot(directory, version, change)
         updates.signed(slot, directory / f"{name}.raucb", version=version)
@@ -58,15 +54,10 @@ def bundles(card: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scene(card: Path, bundles: Path) -> Iterator[Scene]:
+def scene(connected: Scene, bundles: Path) -> Scene:
     """A gateway that is connected and good, with a stick full of bundles in it."""
-    files = {f"{name}.raucb": bundles / f"{name}.raucb" for name in (*REFUSED, "broken", "crashing")}
-    with Scene(lab_prefix(), card, updates.stick(bundles / "stick.img", files)) as scene:
-        scene.provision()
-        scene.gateway.power_on()
-        scene.gateway.wait_for_shell(DEADLINE_S)
-        wait_until_good(scene, "A")
-        yield scene
+    connected.gateway.put_on_stick({f"{name}.raucb": bundles / f"{name}.raucb" for name in REFUSED})
+    return connected
 
 
 def install(scene: Scene, name: str) -> str:
@@ -127,27 +118,6 @@ def test_roll_out_of_the_gatemanager_reaches_the_gateway(scene: Scene, bundles: 
     end = time.monotonic() + DEADLINE_S
     while "good" not in (status := gm.run("firmware", "status", rollout[1]).stdout):
         assert time.monotonic() < end, status
-        time.sleep(1)
-
-
-def test_system_without_init_falls_back_by_itself(scene: Scene) -> None:
-    before = booted(scene)
-    assert install(scene, "broken") == "installed"
-    scene.gateway.shell.run("reboot")
-    came_up(scene, *before)
-    assert "fell_back=" in scene.gateway.shell.run("cat /run/gatelink/firmware")
-    wait_until_good(scene, before[0])
-
-
-def test_system_whose_daemon_crashes_falls_back_and_the_gatemanager_hears_why(scene: Scene) -> None:
-    before = booted(scene)
-    assert install(scene, "crashing") == "installed"
-    scene.gateway.shell.run("reboot")
-    came_up(scene, *before)
-    assert "0.4.0 crashes" in scene.gateway.shell.run("cat /run/gatelink/firmware")
-    end = time.monotonic() + DEADLINE_S
-    while "0.4.0 crashes" not in (told := scene.system.gm.run("audit", "list", check=False).stdout):
-        assert time.monotonic() < end, told
         time.sleep(1)
 
 

@@ -13,7 +13,6 @@ from image import bundle, slots
 from qemu.gateway import BUILD
 
 COMPATIBLE: Final = "gatelink-qemu-aarch64"
-_STICK_MIB: Final = 400
 
 
 def signed(
@@ -50,14 +49,3 @@ def flipped(source: Path, target: Path, offset: int) -> Path:
     data[offset] ^= 1
     target.write_bytes(data)
     return target
-
-
-def stick(path: Path, files: dict[str, Path]) -> tuple[str, ...]:
-    """A USB stick (a second disk) with these files; the emulator's arguments for it."""
-    path.unlink(missing_ok=True)
-    with path.open("wb") as file:
-        file.truncate(_STICK_MIB * slots.MIB)
-    subprocess.run(["mkfs.fat", "-F", "32", path], check=True, capture_output=True)
-    for name, source in files.items():
-        subprocess.run(["mcopy", "-i", path, source, f"::{name}"], check=True)
-    return ("-drive", f"if=none,id=stick,file={path},format=raw,readonly=on", "-device", "virtio-blk-pci,drive=stick")

@@ -5,9 +5,9 @@ import sys
 from guard import bootstate, decisions, partitions, requests, rescue
 
 
-def play(name: str, trial: bool, reached_before: bool, looks: list, trial_s: int = 900) -> None:  # type: ignore[type-arg]
+def play(name: str, trial: bool, reached_before: bool, looks: list, trial_s: int = 900, start_s: int = 240) -> None:  # type: ignore[type-arg]
     """One story: looks are (until, beat, connected, page, starts); a beat that is a number changes with the time."""
-    memory = decisions.begin(trial, reached_before, trial_s)
+    memory = decisions.begin(trial, reached_before, trial_s, start_s)
     said = []
     now_s = 0
     for until_s, beats, connected, page, starts in looks:
@@ -46,6 +46,8 @@ def stories() -> None:
     play("crashes", False, True, [(400, False, False, False, every_ten), (2000, True, True, True, lambda _: 40)])
     play("silent", False, True, [(2000, False, False, False, once)])
     play("slow-start", False, True, [(300, False, False, False, late), (400, True, True, True, late)])
+    play("late", False, True, [(300, False, False, False, once), (400, True, True, True, once)])
+    play("patient", False, True, [(300, False, False, False, once), (400, True, True, True, once)], 900, 600)
     play("hung", False, True, [(100, True, True, True, once), (2000, False, True, True, once)])
     play("short-trial", True, True, [(2000, True, False, True, once)], 120)
 

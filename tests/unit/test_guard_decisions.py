@@ -23,6 +23,8 @@ trial-crashes 50:reboot:crashes
 crashes 50:rescue 460:good 940:end-rescue
 silent 241:rescue
 slow-start 360:good
+late 241:rescue 300:end-rescue 360:good
+patient 360:good
 hung 60:good 156:reboot:hung
 short-trial 121:reboot:not-reached
 """

@@ -45,7 +45,7 @@ class Heartbeat:
         """Begin, at the first configuration."""
         del config
         if self._beating is None:
-            self._tell_fall_back()
+            self._tell_trouble()
             self._beating = asyncio.create_task(self._beat())
 
     async def close(self) -> None:
@@ -63,14 +63,18 @@ class Heartbeat:
                 self._path.write_text(f"beat={number}\nconnected={int(self._status().connected)}\n")
             await asyncio.sleep(PERIOD_S)
 
-    def _tell_fall_back(self) -> None:
-        """Once a boot: the GateManager hears that an update did not hold."""
+    def _tell_trouble(self) -> None:
+        """Once a boot: the GateManager hears that an update did not hold, and what is wrong with the data partition."""
         try:
             with self._firmware.open() as file:
                 rows = dict(row.split("=", 1) for row in file.read(_MAX_BYTES).splitlines() if "=" in row)
-            if "fell_back" in rows and not self._told.exists():
-                self._told.touch()
+            if self._told.exists():
+                return
+            self._told.touch()
+            if "fell_back" in rows:
                 words = f"slot {rows.get('slot', '?')} with version {rows.get('version', '?')} runs"
                 self._record("firmware", f"fell back: {words}, because of {rows['fell_back']}"[:500])
+            if "data" in rows:
+                self._record("firmware", f"data partition: {rows['data']}"[:500])
         except (OSError, UnicodeDecodeError):
             return

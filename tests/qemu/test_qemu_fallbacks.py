@@ -1,0 +1,92 @@
+"""A bad new system gives way to the old one by itself, and the GateManager shows why.
+
+The bad system is written into slot B from outside, which costs the emulator nothing; what runs it is the command that
+RAUC calls when it has installed a bundle (`guard.slots set-primary B`). Installing itself is `test_qemu_updates`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qemu import updates
+from qemu.scene import DEADLINE_S, Scene
+from qemu.system import (
+    SLOTS,
+    boot_state,
+    booted,
+    configuration,
+    runs,
+    wait_for_audit,
+    wait_until_connected,
+)  # fmt: skip
+
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(7200)]
+
+_CLOSED = """
+table inet nowhere {
+    chain output {
+        type filter hook output priority filter; policy accept;
+        tcp dport { 80, 443, 11444 } drop
+    }
+}
+"""
+_PANIC = "#!/bin/sh\nmount -t proc proc /proc\necho c >/proc/sysrq-trigger\n"
+
+
+def without_init(root: Path) -> None:
+    (root / "usr/sbin/init").unlink()
+
+
+def with_panic(root: Path) -> None:
+    (root / "usr/sbin/init").unlink()
+    (root / "usr/sbin/init").write_text(_PANIC)
+    (root / "usr/sbin/init").chmod(0o755)
+
+
+def with_crashing_daemon(root: Path) -> None:
+    (root / "usr/bin/sm").write_text("#!/bin/sh\nexit 1\n")
+
+
+def without_a_way_out(root: Path) -> None:
+    with (root / "etc/nftables.conf").open("a") as rules:
+        rules.write(_CLOSED)
+    board = root / "etc/gatelink/board"
+    board.write_text(f"{board.read_text()}TRIAL_S=60\n")
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "0.3.1": (without_init, "has no init", "B did not start"),
+    "0.3.2": (with_panic, "Kernel panic", "B did not start"),
+    "0.3.3": (with_crashing_daemon, "starting anew: crashes", "B 0.3.3 crashes"),
+    "0.3.4": (without_a_way_out, "starting anew: not-reached", "B 0.3.4 not-reached"),
+}
+"""By version: what is wrong, what the console says of it, what the GateManager hears."""
+
+
+@pytest.mark.parametrize("version", BAD)
+def test_bad_system_falls_back_and_the_gatemanager_shows_why(connected: Scene, tmp_path: Path, version: str) -> None:
+    change, on_console, why = BAD[version]
+    kept, before = configuration(connected), booted(connected)
+    assert before[0] == "A"
+    slot = updates.changed_slot(tmp_path, version, change)
+    connected.gateway.shell.run(f"{SLOTS} set-primary B; sync")
+    connected.gateway.pull_plug()
+    connected.gateway.write_slot("B", slot)
+    shutil.rmtree(tmp_path)
+    begin = time.monotonic()
+    connected.gateway.power_on()
+    connected.gateway.emulator.wait_for_console(on_console, DEADLINE_S)
+    sys.stdout.write(f"\n{version}: {on_console!r} after {time.monotonic() - begin:.0f} s\n")
+    runs(connected, *before)
+    assert f"fell_back={why}" in connected.gateway.shell.run("cat /run/gatelink/firmware")
+    assert "gl_b='0'" in boot_state(connected)
+    assert configuration(connected) == kept
+    wait_until_connected(connected)
+    sys.stdout.write(f"{version}: {before} runs and is connected after {time.monotonic() - begin:.0f} s\n")
+    wait_for_audit(connected, f"because of {why}")
