@@ -19,6 +19,7 @@ IdKind = Literal[
     "pky",
     "rec",
     "req",
+    "rly",
     "rol",
     "rou",
     "ses",

@@ -18,7 +18,10 @@ from msgspec import Meta
 from gatelink.exceptions import InputError
 from gatelink.settings import convert
 
+from .home import Home
+
 SCHEMA: Final = 1
+_SHARED: Final = ("link", "session", "service")
 DEFAULT_SOCKET: Final = "/run/gatelink-lm/service.sock" if sys.platform != "win32" else r"\\.\pipe\gatelink-lm"
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -67,6 +70,15 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Source = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _check_listen(address: str) -> None:
+    if address and ipaddress.ip_address(address).is_unspecified:
+        raise ValueError(f"listen: {address} is every address of this host: name the one that is meant")
+
+
+def _networks(sources: tuple[str, ...]) -> tuple[Source, ...]:
+    return tuple(ipaddress.ip_network(source) for source in sources)
 
 
 class NamedRelay(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,25 +141,34 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Windows: the LinkManager's end of a com0com pair (as CNCB0) for a serial port, by the same name."""
 
 
-def _check_listen(address: str) -> None:
-    if address and ipaddress.ip_address(address).is_unspecified:
-        raise ValueError(f"listen: {address} is every address of this host: name the one that is meant")
+def load(home: Home) -> Config:
+    """Read a home's file; the defaults if there is none. Raises InputError that lists every mistake.
+
+    How this PC is connected (``link``, ``session``, ``service``) needs to be said once: a profile has it from the usual
+    home's file, key by key, where its own says nothing.
+    """
+    data = _read(home.config_path)
+    config = _parse_file(data, home.config_path)
+    if home.usual.path == home.path:
+        return config
+    usual = _read(home.usual.config_path)
+    _parse_file(usual, home.usual.config_path)
+    shared = {name: {**usual[name], **data.get(name, {})} for name in _SHARED if name in usual}
+    return parse({**data, **shared})
 
 
-def _networks(sources: tuple[str, ...]) -> tuple[Source, ...]:
-    return tuple(ipaddress.ip_network(source) for source in sources)
-
-
-def load(path: Path) -> Config:
-    """Read the file; the defaults if there is none. Raises InputError that lists every mistake."""
+def _read(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Config()
+        return {}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}") from None
+
+
+def _parse_file(data: Mapping[str, Any], path: Path) -> Config:
     try:
         return parse(data)
     except InputError as error:

@@ -25,6 +25,11 @@ _SERIAL = messages.DeviceAccess(
     serial_port="rs485-1",
     line=messages.LineSettings(19200, 8, "E", 1),
 )
+_LOGGER = messages.DeviceAccess(
+    "d-3", "logger", "192.168.50.12", (), pushes=(messages.Push("rly-1", port=1883, pc_port=61000),)
+)
+_DUTY = messages.RelayDuty("rly-1", "mqtt", "push", "sm-1", "acme/line3/press", "d-3", "logger", 1883, 61000)
+_RELAYED = messages.RelayState("rly-1", "listening", "to 127.0.0.1:1883", 1, 2, 0, 4096, 2**40)
 _STATE = messages.DeviceState("d-1", reachable=True, checked_at=1795000000.0, text="answered in 2 ms")
 _TUNNEL = messages.TunnelAddresses("198.18.0.2", "198.18.0.1")
 _ROUTE = messages.Route("gm.example", 11444, proxy=True)
@@ -69,7 +74,7 @@ SAMPLES: dict[str, messages.Message] = {
         devices=(_DEVICE, _SERIAL),
         ends_at=1795003600.0,
     ),
-    "change-session": messages.ChangeSession(session_id="s-1", devices=(_DEVICE,)),
+    "change-session": messages.ChangeSession(session_id="s-1", devices=(_DEVICE, _LOGGER)),
     "end-session": messages.EndSession(session_id="s-1", code="grant-ended", reason="the grant ended"),
     "appliance-list": messages.ApplianceList(
         request_id=1,
@@ -97,6 +102,9 @@ SAMPLES: dict[str, messages.Message] = {
     "login-answer": messages.LoginAnswer(kind="sms", code="123456"),
     "login-resend": messages.LoginResend(),
     "watch-tree": messages.WatchTree(request_id=5),
+    "watch-relays": messages.WatchRelays(request_id=6),
+    "relays": messages.Relays(relays=(_DUTY,)),
+    "relay-states": messages.RelayStates(states=(_RELAYED,)),
     "tree-changed": messages.TreeChanged(),
     "request-access": messages.RequestAccess(
         request_id=6, appliance_id="sm-1", reason="drive fault", device_ids=("d-1",)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,9 @@ from gatelink.messages import DeviceAccess, Devices, Service, TunnelAddresses
 from gatelink.messages.shapes import Mode
 
 from .bridged_rules import is_bridgeable
+
+OWN_PORTS: Final = (53, 67, 80, 443)
+"""At the machine's side: names, addresses and the set-up page are never taken from a device."""
 
 
 class HostNetwork(msgspec.Struct, frozen=True):
@@ -65,6 +69,7 @@ def admit_devices(
         seen.update({device.virtual_address} - {""})
         for service in device.services:
             _admit_service(device, service)
+        _admit_pushes(device, mode)
 
 
 def _admit_device(device: DeviceAccess, networks: Sequence[HostNetwork]) -> None:
@@ -110,6 +115,16 @@ def _admit_service(device: DeviceAccess, service: Service) -> None:
             f"device {device.name!r}, service {service.name!r}: ports {service.first_port} to {service.last_port} "
             "make no sense; the first must be at least 1 and not above the last",
         )
+
+
+def _admit_pushes(device: DeviceAccess, mode: Mode) -> None:
+    ports = [push.port for push in device.pushes]
+    if ports and (mode == "bridged" or not device.address):
+        raise Refused("bad-push", f"device {device.name!r}: only one with an address, in a routed session, can push")
+    for port in ports:
+        if port in OWN_PORTS or ports.count(port) > 1:
+            text = "twice" if ports.count(port) > 1 else "the SiteManager's own"
+            raise Refused("bad-push", f"device {device.name!r}: the port {port} for pushes is {text}")
 
 
 def _address(text: str, what: str) -> ipaddress.IPv4Address:

@@ -4,12 +4,14 @@ The chains of one table (``inet gatelink_sm``):
 
     forward      from a session: only to its granted devices, protocols and ports, only out of a machine-side interface;
                  to a session: only answers of these, and ICMP errors about them; everything else of ``gls*`` refused.
+                 Where a permanent relay pushes it is the other way round: from that device, to that one port of the PC.
                  What comes in by a machine-side interface on which forwarding is on for us alone goes nowhere else.
     input        from a session to the SiteManager itself, on any of its addresses: refused, but for the serial ports
                  that are granted in it, at their virtual addresses; and nobody else reaches these.
     output       from the SiteManager to a session: only answers of its serial ports, the refusals that these chains
                  make, and ICMP errors. An answer whose session is away leaves by no other interface.
-    prerouting   virtual addresses of granted devices become their real ones: every other chain sees these alone.
+    prerouting   virtual addresses of granted devices become their real ones: every other chain sees these alone. What
+                 a device that may push opens to a port of the SiteManager itself is meant for the PC.
     postrouting  sessions are masqueraded, so that devices without a gateway address can answer.
 
 No rule says "established, so accept": an established connection is good only with the mark of its session (see
@@ -30,7 +32,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gatelink.messages import Devices
+from gatelink.messages import Devices, Push
 
 from .desired import INTERFACE_PREFIX, MARK, MARK_MASK, DesiredState, SessionNetwork
 from .serial_settings import offers
@@ -89,7 +91,7 @@ def _table(state: DesiredState, guarded: Sequence[str]) -> Iterator[str]:
     yield from _chain("forward", _forward(state, guarded))
     yield from _chain("input", _base("filter", "input", "filter - 10", _input(state)))
     yield from _chain("output", _base("filter", "output", "filter - 10", _output(state)))
-    yield from _chain("prerouting", _base("nat", "prerouting", "dstnat", _translate(state)))
+    yield from _chain("prerouting", _base("nat", "prerouting", "dstnat", _translate(state, plant)))
     yield from _chain("postrouting", _base("nat", "postrouting", "srcnat", _masquerade(state, plant)))
 
 
@@ -130,6 +132,12 @@ def _from_session(session: SessionNetwork, plant: str | None) -> list[str]:
     service = f"ip daddr . meta l4proto . th dport @services_{name}"
     echo = f"icmp type echo-request ip daddr @echo_{name}"
     rows = [f"ip saddr != {ipaddress.IPv4Address(session.pc)} drop", "ip frag-off & 0x1fff != 0 drop"]
+    answer = f"ct state established ct direction reply ct mark {session.mark:#010x}"
+    rows += [
+        f"oifname {plant} {answer} ip daddr {device} tcp sport {push.pc_port} accept"
+        for device, push in _pushes(session)
+        if plant
+    ]
     for granted in (service, echo) if plant else ():
         rows.append(f"oifname {plant} ct state new {granted} ct mark set {session.mark:#010x} accept")
         rows.append(f"oifname {plant} ct state established ct mark {session.mark:#010x} {granted} accept")
@@ -138,11 +146,18 @@ def _from_session(session: SessionNetwork, plant: str | None) -> list[str]:
 
 def _to_session(session: SessionNetwork, plant: str | None) -> list[str]:
     name = session.interface
+    rows: list[str] = []
     if plant is None:
         return ["goto refuse"]
     mine = f"iifname {plant} ip daddr {ipaddress.IPv4Address(session.pc)} ct mark {session.mark:#010x}"
     answer = f"{mine} ct state established ct direction reply"
+    pushed = f"iifname {plant} ip daddr {ipaddress.IPv4Address(session.pc)} ct direction original"
+    for device, push in _pushes(session):
+        row = f"{pushed} ip saddr {device} tcp dport {push.pc_port}"
+        rows.append(f"{row} ct status dnat ct state new ct mark set {session.mark:#010x} accept")
+        rows.append(f"{row} ct state established ct mark {session.mark:#010x} accept")
     return [
+        *rows,
         f"{answer} ip saddr . meta l4proto . th sport @services_{name} accept",
         f"{answer} icmp type echo-reply ip saddr @echo_{name} accept",
         f"{mine} ct state related {_ICMP_ERRORS} ct reply ip saddr @devices_{name} accept",
@@ -156,6 +171,12 @@ def _forward(state: DesiredState, guarded: Sequence[str]) -> list[str]:
     rows += [f'oifname "{session.interface}" goto to_{session.interface}' for session in state.routed]
     rows.append(f"oifname {_ANY} goto refuse")
     rows.append(f"ct direction reply ct mark & {MARK_MASK:#010x} == {MARK:#010x} drop")
+    # A device's own connection whose session is away waits for it, as all do; once there is another session for
+    # pushes it waits for nothing, and the device is told so that it connects again.
+    verdict = "goto refuse" if any(_pushes(session) for session in state.routed) else "drop"
+    if state.dev_interfaces:
+        pushed = f"iifname {_names(state.dev_interfaces)} ct direction original"
+        rows.append(f"{pushed} ct mark & {MARK_MASK:#010x} == {MARK:#010x} {verdict}")
     if guarded:
         rows.append(f"iifname {_names(guarded)} drop")
     return _base("filter", "forward", "filter - 10", rows)
@@ -201,20 +222,40 @@ def _output(state: DesiredState) -> list[str]:
     ]
 
 
-def _translate(state: DesiredState) -> list[str]:
-    return [
+def _translate(state: DesiredState, plant: str | None) -> list[str]:
+    rows = [
         f'iifname "{session.interface}" dnat ip to ip daddr map @virtual_{session.interface}'
         for session in state.routed
+    ]
+    if plant is None:
+        return rows
+    return rows + [
+        f"iifname {plant} ip saddr {device} fib daddr type local tcp dport {push.port} "
+        f"dnat ip to {ipaddress.IPv4Address(session.pc)}:{push.pc_port}"
+        for session in state.routed
+        for device, push in _pushes(session)
     ]
 
 
 def _masquerade(state: DesiredState, plant: str | None) -> list[str]:
     if plant is None:
         return []
-    return [
+    rows = [
         f"ip saddr {ipaddress.IPv4Address(session.pc)} oifname {plant} ct mark {session.mark:#010x} masquerade"
         for session in state.routed
     ]
+    # The PC has a route to its end of the tunnel, and not always one to the device's own address.
+    return rows + [
+        f'oifname "{session.interface}" ct direction original ct mark {session.mark:#010x} '
+        f"snat ip to {ipaddress.IPv4Address(session.gateway)}"
+        for session in state.routed
+        if _pushes(session)
+    ]
+
+
+def _pushes(session: SessionNetwork) -> list[tuple[ipaddress.IPv4Address, Push]]:
+    """Return what each device of a session may open itself."""
+    return [(ipaddress.IPv4Address(device.address), push) for device in session.devices for push in device.pushes]
 
 
 def _base(kind: str, hook: str, priority: str, rows: list[str]) -> list[str]:

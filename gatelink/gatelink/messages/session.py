@@ -33,8 +33,11 @@ class Connect(Message, frozen=True):
     reason: Text = ""
     resume_session_id: Identifier | None = None
     """A session of this user with this appliance that broke: it is ended and its addresses are kept."""
-    avoid: Annotated[tuple[Ipv4, ...], Meta(max_length=16)] = ()
-    """Addresses of this PC's end that the GM gave and that are in use there: another GM gave them, too."""
+    avoid: Annotated[tuple[Ipv4, ...], Meta(max_length=528)] = ()
+    """What the GM gave and what is in use there, for another GM gave it, too: this PC's ends of tunnels, and devices'
+    virtual addresses."""
+    for_relays: bool = False
+    """What the user's permanent relays need there, no more and no less; ``device_ids`` are not looked at."""
 
 
 class Disconnect(Message, frozen=True):

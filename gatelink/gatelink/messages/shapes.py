@@ -55,6 +55,15 @@ class LineSettings(msgspec.Struct, frozen=True):
     stop_bits: Literal[1, 2] = 1
 
 
+class Push(msgspec.Struct, frozen=True):
+    """Of a permanent relay: TCP that a device opens to the SM's machine side is carried to the PC's end of the tunnel."""
+
+    relay_id: Identifier
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    """At the SM, from this device alone."""
+    pc_port: Annotated[int, Meta(ge=1024, le=65535)]
+
+
 class DeviceAccess(msgspec.Struct, frozen=True):
     """A device behind an SM with the services that may be reached there."""
 
@@ -71,6 +80,8 @@ class DeviceAccess(msgspec.Struct, frozen=True):
     """Lower case with colons; what bridged sessions are filtered by. Empty: not known, not bridged."""
     line: LineSettings | None = None
     """Of the serial port, by the administrator; None: as the SM's own configuration says."""
+    pushes: Annotated[tuple[Push, ...], Meta(max_length=16)] = ()
+    """What the device may open itself; in sessions for permanent relays alone."""
 
 
 Mode: TypeAlias = Literal["routed", "bridged"]

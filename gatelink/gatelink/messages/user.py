@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 from .shapes import (
     ApplianceView,
+    Counter,
     Identifier,
     Message,
     Name,
     Password,
     PinAlarms,
+    Port,
     RequestId,
     Resume,
     Route,
@@ -89,3 +92,57 @@ class AccessDecided(Message, frozen=True):
     state: AccessState
     text: Text = ""
     valid_until: Seconds | None = None
+
+
+class WatchRelays(Message, frozen=True):
+    """Says that this LM carries its user's permanent relays; answered with Done, then Relays, now and at each change."""
+
+    request_id: RequestId
+
+
+class RelayDuty(msgspec.Struct, frozen=True):
+    """A permanent relay as who carries it needs to know it."""
+
+    relay_id: Identifier
+    name: Name
+    direction: Literal["pull", "push"]
+    """Pull: programs beside the LM reach the device. Push: the device reaches a server beside the LM."""
+    appliance_id: Identifier
+    appliance: Annotated[str, Meta(max_length=640)]
+    """Path."""
+    device_id: Identifier
+    device: Name
+    port: Port
+    """Where connections are taken: at the LM (pull) or at the SM's machine side (push)."""
+    target_port: Port
+    """Of the device (pull) or of the PC's end of the tunnel (push). Which server that is only the LM's host says."""
+
+
+class Relays(Message, frozen=True):
+    """All relays that the LM is to carry: the full new state."""
+
+    relays: Annotated[tuple[RelayDuty, ...], Meta(max_length=128)]
+
+
+RelayCondition: TypeAlias = Literal["listening", "connecting", "reconnecting", "failed"]
+
+
+class RelayState(msgspec.Struct, frozen=True):
+    """How a relay is at its LM. Numbers are since the LM's agent began."""
+
+    relay_id: Identifier
+    condition: RelayCondition
+    text: Text = ""
+    """Where it listens or delivers to; or why it does not."""
+    connections: Counter = 0
+    """Open now."""
+    opened: Counter = 0
+    refused: Counter = 0
+    bytes_to_device: Counter = 0
+    bytes_from_device: Counter = 0
+
+
+class RelayStates(Message, frozen=True):
+    """All relays of an LM, when something about them changed."""
+
+    states: Annotated[tuple[RelayState, ...], Meta(max_length=128)]

@@ -43,9 +43,12 @@ from .user import (
     AccessRequested,
     ApplianceList,
     ListAppliances,
+    Relays,
+    RelayStates,
     RequestAccess,
     TreeChanged,
     UserLogin,
+    WatchRelays,
     WatchTree,
 )
 
@@ -125,6 +128,8 @@ UserToGm: TypeAlias = (
     | LoginResend
     | ListAppliances
     | WatchTree
+    | WatchRelays
+    | RelayStates
     | RequestAccess
     | Connect
     | Disconnect
@@ -151,6 +156,7 @@ GmToUser: TypeAlias = (
     | LoginChallenge
     | ApplianceList
     | TreeChanged
+    | Relays
     | AccessRequested
     | AccessDecided
     | Connected

@@ -16,9 +16,10 @@ from gatelink.messages import DeviceAccess
 from gm_server.appliances.checks import states_by_appliance
 from gm_server.appliances.devices import devices_by_appliance
 from gm_server.database import tables
-from gm_server.database.tables import Domain, GrantService, GroupMember, User, UserCertificate
+from gm_server.database.tables import Device, Domain, GrantService, GroupMember, User, UserCertificate
 
 from .actors import Role
+from .relays import Relay, relay_rights
 from .rights import Appliance, Grant, Rights, decide, requestable
 from .roles import roles_of
 from .weeks import parse_weekly
@@ -37,6 +38,8 @@ class Facts(msgspec.Struct, frozen=True):
     """By id; each that is neither removed nor revoked."""
     roles: dict[str, tuple[Role, ...]] = {}
     """Of those users, by their groups too."""
+    relays: dict[str, tuple[Relay, ...]] = {}
+    """Of those users; each that is not turned off."""
 
     def knows(self, certificate_sha256: bytes, now: float) -> bool:
         """Whether it is a good certificate of one of those users."""
@@ -51,6 +54,11 @@ class Facts(msgspec.Struct, frozen=True):
     ) -> Rights:
         """Return what a user may reach behind an appliance."""
         return decide(self.grants.get(user_id, ()), appliance, now, device_ids, self.roles.get(user_id, ()))
+
+    def relay_rights(self, user_id: str, appliance: Appliance, now: float) -> Rights:
+        """Return what a session for a user's permanent relays may do behind an appliance."""
+        grants, roles = self.grants.get(user_id, ()), self.roles.get(user_id, ())
+        return relay_rights(grants, appliance, self.relays.get(user_id, ()), now, roles)
 
     def requestable(self, user_id: str, appliance: Appliance, now: float) -> tuple[DeviceAccess, ...]:
         """Return what a user may ask for behind an appliance."""
@@ -71,7 +79,30 @@ def load_facts(session: Session, user_ids: Collection[str], appliance_ids: Colle
         },
         appliances=_load_appliances(session, appliance_ids),
         roles=roles_of(session, users),
+        relays=load_relays(session, users),
     )
+
+
+def load_relays(session: Session, user_ids: Collection[str]) -> dict[str, tuple[Relay, ...]]:
+    """Return the permanent relays of users that are not turned off, by user."""
+    row = tables.Relay
+    query = select(row, Device.appliance_id).join(Device, Device.id == row.device_id).order_by(row.name)
+    found: dict[str, list[Relay]] = {}
+    for relay, appliance_id in session.execute(query.where(row.user_id.in_(user_ids), row.enabled)):
+        found.setdefault(relay.user_id, []).append(
+            Relay(
+                relay.id,
+                relay.name,
+                relay.user_id,
+                appliance_id,
+                relay.device_id,
+                relay.direction,
+                relay.port,
+                relay.service,
+                relay.target_port,
+            )
+        )
+    return {user_id: tuple(relays) for user_id, relays in found.items()}
 
 
 def _load_grants(session: Session, user_ids: Collection[str]) -> dict[str, tuple[Grant, ...]]:

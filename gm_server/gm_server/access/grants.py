@@ -18,6 +18,7 @@ from gm_server.exceptions import Conflict, NotFound
 from gm_server.ids import new_id
 from gm_server.names import check_text
 
+from .relays import PUSH_SERVICE
 from .weeks import parse_weekly, store_weekly
 
 
@@ -165,7 +166,7 @@ def _set_terms(session: Session, grant: Grant, terms: Terms, now: float) -> None
     known = set(services_of(session, [grant.id]).get(grant.id, ()))
     session.execute(delete(GrantService).where(GrantService.grant_id == grant.id))
     for name in dict.fromkeys(terms.services or ()):
-        if name not in known:
+        if name not in known and name != PUSH_SERVICE:
             _check_service(session, grant, name)
         session.add(GrantService(grant_id=grant.id, name=name))
     session.flush()

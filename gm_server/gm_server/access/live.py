@@ -40,6 +40,10 @@ class Session(msgspec.Struct, kw_only=True):
     resumes: str | None = None
     """The session whose place it takes."""
     mode: Mode = "routed"
+    avoid: tuple[str, ...] = ()
+    """Virtual addresses that are in use at the PC: devices have others in this session."""
+    for_relays: bool = False
+    """Whether it carries its user's permanent relays, and nothing else."""
     state: Literal["opening", "joined"] = "opening"
     bytes_from_user: int = 0
     bytes_from_appliance: int = 0

@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "grants": "grants",
     "requests": "requests",
     "sessions": "sessions",
+    "relays": "relays",
     "firmware": "firmware",
     "certificates": "certificates",
     "tokens": "tokens",

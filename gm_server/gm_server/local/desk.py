@@ -23,6 +23,7 @@ from .messages import (
     Appliances,
     AskAppliances,
     AskEnd,
+    AskRelays,
     AskReload,
     AskScan,
     AskSessions,
@@ -31,6 +32,7 @@ from .messages import (
     Failed,
     LiveSession,
     OnlineAppliance,
+    RelaysObserved,
     Scanned,
     Sessions,
     Status,
@@ -108,7 +110,7 @@ class Desk:
             return Failed("this appliance is not connected")
         return Scanned(await self._server.appliance_desk.scans.scan(peer))
 
-    def _answer(self, question: AskStatus | AskAppliances | AskSessions | AskEnd | AskReload) -> Answer:
+    def _answer(self, question: AskStatus | AskAppliances | AskSessions | AskEnd | AskRelays | AskReload) -> Answer:
         server = self._server
         match question:
             case AskStatus():
@@ -134,6 +136,13 @@ class Desk:
                     return Failed(f"there is no live session {session_id[:60]}; `gm sessions list` shows all")
                 server.sessions.end(session_id, ENDED_BY_ADMINISTRATOR, "an administrator ended the session")
                 return Done()
+            case AskRelays():
+                peers = tuple(server.peers.appliances())
+                return RelaysObserved(
+                    online=frozenset(peer.appliance_id for peer in peers),
+                    locked=frozenset(peer.appliance_id for peer in peers if peer.status and peer.status.locked),
+                    told=server.relays.told(),
+                )
             case AskReload():
                 server.reload()
                 return Done()

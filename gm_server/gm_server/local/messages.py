@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from gatelink.messages import FoundDevice
+from gatelink.messages import FoundDevice, RelayState
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
@@ -31,6 +31,10 @@ class AskEnd(_Message, frozen=True):
     """End a session."""
 
     session_id: str
+
+
+class AskRelays(_Message, frozen=True):
+    """How are the permanent relays?"""
 
 
 class AskReload(_Message, frozen=True):
@@ -98,6 +102,14 @@ class Sessions(_Message, frozen=True):
     sessions: tuple[LiveSession, ...]
 
 
+class RelaysObserved(_Message, frozen=True):
+    """What is seen of the permanent relays: ids of appliances, and what LinkManagers told, by the relay's id."""
+
+    online: frozenset[str]
+    locked: frozenset[str]
+    told: dict[str, RelayState]
+
+
 class Scanned(_Message, frozen=True):
     """What the appliance found."""
 
@@ -114,8 +126,8 @@ class Failed(_Message, frozen=True):
     text: str
 
 
-Question: TypeAlias = AskStatus | AskAppliances | AskSessions | AskEnd | AskReload | AskScan
-Answer: TypeAlias = Status | Appliances | Sessions | Scanned | Done | Failed
+Question: TypeAlias = AskStatus | AskAppliances | AskSessions | AskEnd | AskRelays | AskReload | AskScan
+Answer: TypeAlias = Status | Appliances | Sessions | RelaysObserved | Scanned | Done | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)

@@ -30,6 +30,7 @@ from gatelink.messages import (
     SessionEnded,
     SessionRefused,
     UserLogin,
+    WatchRelays,
     WatchTree,
     Welcome,
 )
@@ -55,6 +56,7 @@ from .farewell import refuse
 from .listing import page
 from .peers import SIGNED_OUT, Peers
 from .presence import PresenceLog
+from .relay_desk import RelayDesk
 from .sessions import Sessions
 from .user_peer import UserPeer
 
@@ -81,6 +83,7 @@ class Control:
         logins: Logins,
         presence: PresenceLog,
         access: AccessDesk,
+        relays: RelayDesk,
         manners: Manners,
         clock: Callable[[], float],
     ) -> None:
@@ -90,6 +93,7 @@ class Control:
         self._logins = logins
         self._presence = presence
         self._access = access
+        self._relays = relays
         self._manners = manners
         self._clock = clock
 
@@ -275,6 +279,10 @@ class Control:
     async def watch_tree(self, peer: UserPeer, request: WatchTree) -> None:
         """Tell of changes from now on."""
         await self._access.watch_tree(peer, request)
+
+    async def watch_relays(self, peer: UserPeer, request: WatchRelays) -> None:
+        """Tell which permanent relays it is to carry."""
+        await self._relays.watch(peer, request)
 
     async def connect(self, peer: UserPeer, request: Connect) -> None:
         """Open a session."""

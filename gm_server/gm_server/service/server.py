@@ -62,6 +62,7 @@ from .login_door import LoginDoor
 from .metrics import CONTENT_TYPE, Metrics
 from .peers import Peers
 from .presence import PresenceLog
+from .relay_desk import RelayDesk
 from .sessions import Sessions
 from .supervisor import Supervisor
 from .web_certificate import WebCertificate
@@ -123,6 +124,7 @@ class Server:
         seals = Seals.of_authority(self._authorities.users)
         self.logins = Logins(self.store, self._passwords, seals, self.texts, clock)
         self.access = AccessDesk(self.store, self.peers, self.sessions.live, lambda: self._letters(seals), clock)
+        self.relays = RelayDesk(self.store, self.peers)
         self.post = Postman(self.store, config.name, clock)
         self.alarms = AlarmKeeper(self.store, self.peers, self._own_certificates, self._told, clock)
         manners = Manners(config.name, config.addresses, config.keepalive_s)
@@ -164,7 +166,15 @@ class Server:
                 ),
                 ALPN_LOGIN: LoginDoor(self.store, self.logins, self._authorities.users, clock),
                 ALPN_CONTROL: Control(
-                    self.store, self.peers, self.sessions, self.logins, self.presence, self.access, manners, clock
+                    self.store,
+                    self.peers,
+                    self.sessions,
+                    self.logins,
+                    self.presence,
+                    self.access,
+                    self.relays,
+                    manners,
+                    clock,
                 ),
                 ALPN_RELAY: Legs(self.sessions, self.relay, clock),
             },
@@ -186,6 +196,7 @@ class Server:
             asyncio.create_task(self.live.run()),
             *self.appliance_desk.tasks(),
             asyncio.create_task(self.access.run()),
+            asyncio.create_task(self.relays.run()),
             asyncio.create_task(self._audit.run()),
             asyncio.create_task(self.post.run()),
             asyncio.create_task(self.web_certificate.run()),
@@ -238,6 +249,7 @@ class Server:
         self.appliance_desk.reports.look()
         self.appliance_desk.firmware.look()
         self.access.look()
+        self.relays.look()
 
     def _letters(self, seals: Seals) -> requests.Sender:
         """Return what letters need to know of this server."""

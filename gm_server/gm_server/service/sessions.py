@@ -8,11 +8,14 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from gatelink.exceptions import GatelinkError, Refused
 from gatelink.identity import certificate_sha256
 from gatelink.messages import ChangeSession, Connect, Connected, DeviceAccess, EndSession, OpenSession
 from gatelink.wire import TICKET_LIFETIME_S
 from gm_server.access.actors import Actor
+from gm_server.access.alternatives import avoiding
 from gm_server.access.facts import load_facts
 from gm_server.access.history import note_ended, note_joined, note_opened, note_refused, tunnel_to_resume
 from gm_server.access.live import LiveSessions, Session
@@ -93,7 +96,10 @@ class Sessions:
         appliance = facts.appliances.get(request.appliance_id)
         if appliance is None or appliance.certificate is None or not facts.knows(user.certificate_sha256, now):
             raise Refused("not-granted", _NOT_GRANTED)
-        rights = facts.rights(user.user_id, appliance, now, request.device_ids)
+        if request.for_relays:
+            rights = facts.relay_rights(user.user_id, appliance, now)
+        else:
+            rights = facts.rights(user.user_id, appliance, now, request.device_ids)
         if not rights.devices:
             raise Refused("not-granted", _NOT_GRANTED)
         if request.mode not in rights.modes:
@@ -104,7 +110,9 @@ class Sessions:
         gateway = self._peers.appliance(appliance.appliance_id)
         if gateway is None:
             raise Refused("offline", f"{appliance.name} is not connected to the GateManager")
-        if len(self.live.of_user(user.user_id)) >= self._sessions_per_user:
+        if request.for_relays:
+            self._make_way_for_relays(user, appliance.appliance_id)
+        elif sum(not session.for_relays for session in self.live.of_user(user.user_id)) >= self._sessions_per_user:
             raise Refused("too-many", f"you have {self._sessions_per_user} sessions: end one first")
         session = self._new(user, gateway, appliance, rights, request, kept_pc, now)
         try:
@@ -127,6 +135,7 @@ class Sessions:
 
     def change(self, session: Session, rights: Rights) -> None:
         """Put other rights in force at both ends; ends the session if the SM cannot be told of narrower ones."""
+        rights = _avoiding(rights, session.avoid)
         if (rights.devices, rights.ends_at) == (session.rights.devices, session.rights.ends_at):
             session.rights = rights
             return
@@ -209,6 +218,18 @@ class Sessions:
                     self.end(other.session_id, "resumed", "the same session was asked for again")
         return kept_pc
 
+    def _make_way_for_relays(self, user: UserPeer, appliance_id: str) -> None:
+        """One session carries a user's relays with an appliance: what an agent that died left makes room.
+
+        While another LinkManager of the same user carries them, this one is told to wait: it stands by.
+        """
+        for other in self.live.of_user(user.user_id):
+            if other.for_relays and other.appliance_id == appliance_id:
+                carrier = self._peers.user(other.user_certificate_sha256)
+                if carrier is not None and carrier is not user:
+                    raise Refused("busy", "another LinkManager of this user carries these relays: this one stands by")
+                self.end(other.session_id, "resumed", "the relays go on over a new session")
+
     def _new(
         self,
         user: UserPeer,
@@ -230,14 +251,16 @@ class Sessions:
             appliance_path=f"{appliance.domain}/{appliance.name}",
             appliance_certificate_sha256=gateway.certificate_sha256,
             run_id=gateway.run_id,
-            device_ids=request.device_ids,
+            device_ids=() if request.for_relays else request.device_ids,
             tunnel=tunnel,
-            rights=rights,
+            rights=_avoiding(rights, request.avoid),
             reason=printable(request.reason),
             address=user.address,
             opened_at=now,
             resumes=request.resume_session_id,
             mode=request.mode,
+            avoid=request.avoid,
+            for_relays=request.for_relays,
         )
         self.live.add(session)
         # What changed between the reading of the facts and now is found by the supervisor.
@@ -342,6 +365,10 @@ def _change_message(session: Session) -> ChangeSession:
     return ChangeSession(session_id=session.session_id, devices=session.rights.devices, ends_at=session.rights.ends_at)
 
 
+def _avoiding(rights: Rights, avoid: Sequence[str]) -> Rights:
+    return msgspec.structs.replace(rights, devices=avoiding(rights.devices, avoid)) if avoid else rights
+
+
 def _contains(wide: Sequence[DeviceAccess], narrow: Sequence[DeviceAccess]) -> bool:
     """Whether everything that ``narrow`` opens is open in ``wide``."""
     open_ports = {(_place(device), service) for device in wide for service in _ports(device)}
@@ -353,4 +380,5 @@ def _place(device: DeviceAccess) -> tuple[str, str, str]:
 
 
 def _ports(device: DeviceAccess) -> set[tuple[str, int, int]]:
-    return {(service.protocol, service.first_port, service.last_port) for service in device.services}
+    pushes = {("push", push.port, push.pc_port) for push in device.pushes}
+    return {(service.protocol, service.first_port, service.last_port) for service in device.services} | pushes

@@ -96,7 +96,10 @@ class Supervisor:
         ):
             end(session.session_id, "appliance-removed", "the appliance was removed, revoked or enrolled anew")
         else:
-            rights = facts.rights(session.user_id, appliance, now, session.device_ids)
+            if session.for_relays:
+                rights = facts.relay_rights(session.user_id, appliance, now)
+            else:
+                rights = facts.rights(session.user_id, appliance, now, session.device_ids)
             if not rights.devices or session.mode not in rights.modes:
                 end(session.session_id, "grant-ended", "what allowed this session has ended")
             else:

@@ -17,15 +17,19 @@ from gatelink.messages import (
     Disconnect,
     ListAppliances,
     Refusal,
+    RelayDuty,
+    RelayState,
+    RelayStates,
     RequestAccess,
     SessionEnded,
     UserToGm,
+    WatchRelays,
     WatchTree,
 )
 
 MAX_REQUESTS: Final = 8
 """Of one peer at the same time. A security limit."""
-R = TypeVar("R", ListAppliances, Connect, Disconnect, RequestAccess, WatchTree)
+R = TypeVar("R", ListAppliances, Connect, Disconnect, RequestAccess, WatchTree, WatchRelays)
 _log = logging.getLogger("gm.users")
 
 
@@ -46,6 +50,9 @@ class UserEvents(Protocol):
 
     async def watch_tree(self, peer: UserPeer, request: WatchTree) -> None:
         """Tell of changes from now on."""
+
+    async def watch_relays(self, peer: UserPeer, request: WatchRelays) -> None:
+        """Tell which relays it is to carry, from now on."""
 
     def user_ended(self, peer: UserPeer, message: SessionEnded) -> None:
         """A session is over at its end."""
@@ -74,6 +81,11 @@ class UserPeer:
         """Ids of the appliances that it was shown."""
         self.told: set[tuple[str, str]] = set()
         """Requests whose state it was told."""
+        self.carries_relays = False
+        self.duties: tuple[RelayDuty, ...] | None = None
+        """The relays that it was told to carry."""
+        self.relay_states: dict[str, RelayState] = {}
+        """What it says of them, by id."""
         self._requests: set[asyncio.Task[None]] = set()
 
     def start(self, tls: ssl.SSLSocket, keepalive_s: float) -> None:
@@ -94,6 +106,11 @@ class UserPeer:
                 self._answer(message, self._events.request_access)
             case WatchTree():
                 self._answer(message, self._events.watch_tree)
+            case WatchRelays():
+                self._answer(message, self._events.watch_relays)
+            case RelayStates():
+                known = {duty.relay_id for duty in self.duties or ()}
+                self.relay_states = {state.relay_id: state for state in message.states if state.relay_id in known}
             case _:
                 self.channel.refuse("protocol", "this is not allowed after the login")
 

@@ -17,6 +17,7 @@ from .grants import AccessRequest, Grant, GrantService
 from .logins import ApiToken, Passkey, RecoveryCode, TotpFactor, WebSession
 from .people import Claim, Group, GroupMember, RoleRecord, User, UserCertificate
 from .records import Alarm, AuditCheckpoint, AuditCut, AuditEntry, Outgoing, PinAlarmRecord, Setting, Succession
+from .relays import Relay
 from .sessions import SessionRecord
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Passkey",
     "PinAlarmRecord",
     "RecoveryCode",
+    "Relay",
     "RoleRecord",
     "Service",
     "SessionRecord",

@@ -556,3 +556,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("rollout_id", "appliance_id", name=op.f("pk_firmware_targets")),
     )
     op.create_index(op.f("ix_firmware_targets_appliance_id"), "firmware_targets", ["appliance_id"], unique=False)
+    op.create_table(
+        "relays",
+        sa.Column("id", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("device_id", sa.String(length=128), nullable=False),
+        sa.Column("user_id", sa.String(length=128), nullable=False),
+        sa.Column("direction", sa.String(length=4), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("service", sa.String(length=128), nullable=False),
+        sa.Column("target_port", sa.Integer(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("created_by", sa.String(length=128), nullable=False),
+        sa.CheckConstraint("direction IN ('pull', 'push')", name=op.f("ck_relays_direction")),
+        sa.CheckConstraint(
+            "port BETWEEN 1 AND 65535 AND target_port BETWEEN 1 AND 65535", name=op.f("ck_relays_ports")
+        ),
+        sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name=op.f("fk_relays_device_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_relays_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_relays")),
+        sa.UniqueConstraint("user_id", "name", name=op.f("uq_relays_user_id_name")),
+    )
+    op.create_index(op.f("ix_relays_device_id"), "relays", ["device_id"], unique=False)
+    op.create_index(op.f("ix_relays_user_id"), "relays", ["user_id"], unique=False)
