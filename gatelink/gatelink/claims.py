@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from .certificates import key_sha256, serial_text
 from .exceptions import InputError
-from .identity import key_sha256, serial_text
 from .messages import Address, Digest, Identifier, Name
 from .wire import SECRET_BYTES
 

@@ -13,13 +13,39 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .certificates import certificate_sha256, fingerprint_text, key_sha256, serial_text
 from .exceptions import InputError, ProtocolError
+
+__all__ = [
+    "Identity",
+    "PrivateKey",
+    "certificate_sha256",
+    "fingerprint_text",
+    "from_pem",
+    "from_pkcs12",
+    "is_signed_by",
+    "issue",
+    "key_from_pem",
+    "key_sha256",
+    "key_to_pem",
+    "load_certificate",
+    "make_request",
+    "new_key",
+    "own_key_sha256",
+    "public_key_of",
+    "request_key_sha256",
+    "self_signed",
+    "serial_text",
+    "sign",
+    "to_pem",
+    "to_pkcs12",
+]
 
 PrivateKey = ec.EllipticCurvePrivateKey
 SERIAL_BITS: Final = 80
@@ -38,6 +64,11 @@ class Identity(msgspec.Struct, frozen=True):
     def serial(self) -> str:
         """The certificate's serial number as people read it."""
         return serial_text(self.certificate)
+
+    @property
+    def pem(self) -> bytes:
+        """Key (PKCS#8, not encrypted) and certificate as PEM."""
+        return to_pem(self)
 
 
 def new_key() -> PrivateKey:
@@ -81,22 +112,23 @@ def request_key_sha256(request: bytes) -> bytes:
     return _spki_sha256(_request_key(request))
 
 
-def key_sha256(certificate: bytes) -> bytes:
-    """Return the SHA-256 of a certificate's public key (SubjectPublicKeyInfo, DER).
-
-    Raises ProtocolError if the certificate cannot be read.
-    """
-    return _spki_sha256(public_key_of(certificate))
-
-
 def own_key_sha256(key: PrivateKey) -> bytes:
     """Return the SHA-256 of the public half of ``key``."""
     return _spki_sha256(key.public_key())
 
 
-def certificate_sha256(certificate: bytes) -> bytes:
-    """Return the SHA-256 of the whole certificate: by this the GM finds whose it is."""
-    return hashlib.sha256(certificate).digest()
+def sign(identity: Identity, data: bytes) -> bytes:
+    """Return a signature (ECDSA, SHA-256) with the identity's key."""
+    return identity.key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+
+def is_signed_by(certificate: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether a certificate's key made a signature. Raises ProtocolError if the certificate has no P-256 key."""
+    try:
+        public_key_of(certificate).verify(signature, data, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def public_key_of(certificate: bytes) -> ec.EllipticCurvePublicKey:
@@ -113,19 +145,6 @@ def load_certificate(certificate: bytes) -> x509.Certificate:
         return x509.load_der_x509_certificate(certificate)
     except (ValueError, UnsupportedAlgorithm):
         raise ProtocolError("expected a certificate (X.509, DER), got something else") from None
-
-
-def serial_text(certificate: bytes) -> str:
-    """Return the serial number as people read it: hexadecimal, in groups of four."""
-    digits = f"{load_certificate(certificate).serial_number:X}"
-    digits = digits.zfill(-(-len(digits) // 4) * 4)
-    return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
-
-
-def fingerprint_text(digest: bytes) -> str:
-    """Return the first 16 bytes of a SHA-256 as people read it: hexadecimal in groups of four."""
-    digits = digest[:16].hex()
-    return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
 def to_pkcs12(identity: Identity, name: str, password: str) -> bytes:

@@ -7,16 +7,16 @@ Another certificate is accepted only with a chain of statements that begins with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from .certificates import fingerprint_text, key_sha256, serial_text
 from .exceptions import PinMismatch, ProtocolError
-from .identity import Identity, fingerprint_text, key_sha256, public_key_of, serial_text
 from .messages import SuccessionStatement
+
+if TYPE_CHECKING:
+    from .identity import Identity
 
 _STATEMENT_LABEL: Final = b"gatelink succession statement v1\0"
 
@@ -61,8 +61,10 @@ def describe(certificate: bytes) -> str:
 
 def make_statement(old: Identity, new_certificate: bytes) -> SuccessionStatement:
     """Sign, with the old appliance key, that ``new_certificate`` follows."""
+    from .identity import sign  # late: see ``certificates``
+
     old_key_sha256 = key_sha256(old.certificate)
-    signature = old.key.sign(_signed_bytes(old_key_sha256, new_certificate), ec.ECDSA(hashes.SHA256()))
+    signature = sign(old, _signed_bytes(old_key_sha256, new_certificate))
     return SuccessionStatement(old_key_sha256, new_certificate, signature)
 
 
@@ -84,13 +86,14 @@ def follow(pin: Pin, statements: Sequence[SuccessionStatement], presented: bytes
 
 
 def _is_valid(statement: SuccessionStatement, signer: bytes) -> bool:
+    from .identity import is_signed_by, public_key_of  # late: see ``certificates``
+
     signed = _signed_bytes(statement.old_key_sha256, statement.new_certificate)
     try:
-        public_key_of(signer).verify(statement.signature, signed, ec.ECDSA(hashes.SHA256()))
         public_key_of(statement.new_certificate)
-    except (InvalidSignature, ProtocolError):
+        return is_signed_by(signer, statement.signature, signed)
+    except ProtocolError:
         return False
-    return True
 
 
 def _signed_bytes(old_key_sha256: bytes, new_certificate: bytes) -> bytes:

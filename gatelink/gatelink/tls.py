@@ -13,12 +13,33 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from .identity import Identity, to_pem
+from .certificates import Credentials, key_sha256
+from .exceptions import InputError, ProtocolError
 from .pins import Pin
 from .wire import ALPN_TUNNEL
 
 NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAGNO_CHECK_TIME of OpenSSL; the ssl module has no name for it."""
+
+
+class KeptCredentials:
+    """What a file holds of a party: key and certificate (PEM), opened by OpenSSL alone.
+
+    Raises InputError if they are damaged, do not belong together or are not P-256.
+    """
+
+    def __init__(self, pem: bytes) -> None:
+        self.pem = pem
+        try:
+            text = pem.decode("ascii")
+            block = text[text.index(ssl.PEM_HEADER) : text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)]
+            self.certificate = ssl.PEM_cert_to_DER_cert(block)
+            key_sha256(self.certificate)
+            load_identity(_context(ssl.PROTOCOL_TLS_CLIENT), self)
+        except (ValueError, ssl.SSLError, ProtocolError):
+            raise InputError(
+                "expected a private key (P-256) and its certificate (PEM), the file holds something else"
+            ) from None
 
 
 def first_contact_context(protocol: str) -> ssl.SSLContext:
@@ -30,7 +51,7 @@ def first_contact_context(protocol: str) -> ssl.SSLContext:
     return context
 
 
-def pinned_context(pin: Pin, protocol: str, identity: Identity | None) -> ssl.SSLContext:
+def pinned_context(pin: Pin, protocol: str, identity: Credentials | None) -> ssl.SSLContext:
     """For a party that knows the GM; ``identity`` is presented only to the holder of the pinned key."""
     context = _only_trust(_context(ssl.PROTOCOL_TLS_CLIENT), pin.certificate)
     context.set_alpn_protocols([protocol])
@@ -39,14 +60,14 @@ def pinned_context(pin: Pin, protocol: str, identity: Identity | None) -> ssl.SS
     return context
 
 
-def gm_open_context(identity: Identity, protocols: Sequence[str]) -> ssl.SSLContext:
+def gm_open_context(identity: Credentials, protocols: Sequence[str]) -> ssl.SSLContext:
     """The GM's appliance side towards those that have no certificate yet (hello, enrolment)."""
     context = _server_context(protocols)
     load_identity(context, identity)
     return context
 
 
-def gm_mutual_context(identity: Identity, authorities: Sequence[bytes], protocols: Sequence[str]) -> ssl.SSLContext:
+def gm_mutual_context(identity: Credentials, authorities: Sequence[bytes], protocols: Sequence[str]) -> ssl.SSLContext:
     """The GM's appliance side towards those with a certificate of one of its ``authorities`` (DER)."""
     context = _server_context(protocols)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -56,7 +77,7 @@ def gm_mutual_context(identity: Identity, authorities: Sequence[bytes], protocol
     return context
 
 
-def tunnel_client_context(identity: Identity, peer_certificate: bytes) -> ssl.SSLContext:
+def tunnel_client_context(identity: Credentials, peer_certificate: bytes) -> ssl.SSLContext:
     """The LM's end of a session."""
     context = _only_trust(_context(ssl.PROTOCOL_TLS_CLIENT), peer_certificate)
     context.set_alpn_protocols([ALPN_TUNNEL])
@@ -64,21 +85,21 @@ def tunnel_client_context(identity: Identity, peer_certificate: bytes) -> ssl.SS
     return context
 
 
-def tunnel_server_context(identity: Identity, peer_certificate: bytes) -> ssl.SSLContext:
+def tunnel_server_context(identity: Credentials, peer_certificate: bytes) -> ssl.SSLContext:
     """The SM's end of a session."""
     context = _only_trust(_server_context([ALPN_TUNNEL]), peer_certificate)
     load_identity(context, identity)
     return context
 
 
-def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
+def load_identity(context: ssl.SSLContext, identity: Credentials) -> None:
     """Give a context its certificate and key.
 
     The ssl module reads keys from files only: this one is anonymous memory of this process, gone with the call.
     """
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
     try:
-        os.write(descriptor, to_pem(identity))
+        os.write(descriptor, identity.pem)
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)

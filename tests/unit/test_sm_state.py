@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatelink import files, identity
-from gatelink.identity import Identity, make_request, own_key_sha256
+from gatelink.identity import Identity, key_sha256, make_request, own_key_sha256
 from gatelink.pins import Pin
 from sitemanager.exceptions import DaemonError, StateError
 from sitemanager.host.lock import FILE_NAME, RemoteAccessLock
@@ -99,7 +99,7 @@ def test_enrolment_can_be_done_again_when_it_was_killed_at_any_step(
         assert again.known() == KNOWN
         found = again.identity()
         assert found is not None
-        assert own_key_sha256(found.key) == first
+        assert key_sha256(found.certificate) == first
         again.tidy()
     else:
         assert own_key_sha256(again.key()) == first, "the claim is redeemed again with the same key"

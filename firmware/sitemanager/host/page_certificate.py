@@ -9,13 +9,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import Final
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gatelink.files import write_atomically
 from sitemanager.exceptions import StateError
@@ -46,14 +42,19 @@ def page_certificate(state: Path) -> str:
 def fingerprint(pem: str) -> str:
     """Return the certificate's SHA-256 as browsers show it. Raises StateError."""
     try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
+        certificate = ssl.PEM_cert_to_DER_cert(pem[pem.index(ssl.PEM_HEADER) :])
     except ValueError:
         raise StateError(f"{FILE_NAME} in the state directory is damaged; delete it, it is made anew") from None
-    digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
+    digest = hashlib.sha256(certificate).hexdigest().upper()
     return ":".join(digest[start : start + 2] for start in range(0, len(digest), 2))
 
 
 def _new() -> str:
+    from cryptography import x509  # late: see ``gatelink.certificates``
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Gatelink SiteManager")])
     certificate = (

@@ -16,15 +16,19 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from gatelink.certificates import Credentials
 from gatelink.exceptions import InputError, ProtocolError
 from gatelink.files import sync_directory, write_atomically
-from gatelink.identity import Identity, PrivateKey, from_pem, key_from_pem, key_to_pem, new_key, to_pem
 from gatelink.pins import Pin
+from gatelink.tls import KeptCredentials
 from sitemanager.exceptions import DaemonError, StateError
+
+if TYPE_CHECKING:
+    from gatelink.identity import PrivateKey
 
 MAX_FILE_BYTES: Final = 256 * 1024
 S = TypeVar("S", bound=msgspec.Struct)
@@ -96,6 +100,8 @@ class State:
 
     def key(self) -> PrivateKey:
         """Return the device's key for an enrolment; it is made at the first call."""
+        from gatelink.identity import key_from_pem, key_to_pem, new_key  # late: see ``gatelink.certificates``
+
         data = self._read(self._key)
         if data is None:
             key = new_key()
@@ -106,13 +112,19 @@ class State:
         except InputError as error:
             raise self._damaged(self._key, str(error)) from None
 
-    def identity(self) -> Identity | None:
+    def key_sha256(self) -> bytes:
+        """Return the SHA-256 of the public half of ``key``."""
+        from gatelink.identity import own_key_sha256
+
+        return own_key_sha256(self.key())
+
+    def identity(self) -> Credentials | None:
         """Return who we are; None before enrolment."""
         data = self._read(self._identity)
         if data is None:
             return None
         try:
-            return from_pem(data)
+            return KeptCredentials(data)
         except InputError as error:
             raise self._damaged(self._identity, str(error)) from None
 
@@ -156,11 +168,11 @@ class State:
         """Keep a claim until it is redeemed."""
         self._write(self._claim, text.encode())
 
-    def enrolled(self, pin: Pin, identity: Identity, known: Known) -> None:
+    def enrolled(self, pin: Pin, identity: Credentials, known: Known) -> None:
         """Keep the result of an enrolment; the identity last, for it is what makes a unit enrolled."""
         self.save_known(known)
         self.save_pin(pin)
-        self._write(self._identity, to_pem(identity))
+        self._write(self._identity, identity.pem)
         self.tidy()
 
     def tidy(self) -> None:

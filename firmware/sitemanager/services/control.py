@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from gatelink.certificates import Credentials
 from gatelink.exceptions import LinkError, PinMismatch, Refused, TrustError
-from gatelink.identity import Identity
 from gatelink.link.endpoints import Endpoint, endpoints
 from gatelink.link.keeper import Keeper, KeeperSettings
 from gatelink.link.leg import end_to_end, open_leg
@@ -51,7 +51,7 @@ class Control:
         state: State,
         config: Callable[[], Config],
         pin: Pin,
-        identity: Identity,
+        identity: Credentials,
         clock: GmClock,
         report: Callable[[str], None],
         line: GmLine | None = None,

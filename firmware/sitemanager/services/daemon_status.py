@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatelink.identity import fingerprint_text, key_sha256, own_key_sha256
+from gatelink.certificates import fingerprint_text, key_sha256
 from sitemanager.core.clock import GmClock
 from sitemanager.core.status import Status
 from sitemanager.host import times
@@ -42,7 +42,7 @@ def daemon_status(
         pin_serial="",
         pin_key="",
         pin_how="",
-        key=fingerprint_text(own_key_sha256(state.key())) if control is None else "",
+        key=fingerprint_text(state.key_sha256()) if control is None else "",
         system_clock_set=clock.is_system_clock_set(system, steady),
         now=now,
         locked=access.reason(),

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from gatelink.backoff import Backoff
+from gatelink.certificates import fingerprint_text
 from gatelink.claims import Claim, parse_claim
 from gatelink.exceptions import GatelinkError, InputError, LinkError
-from gatelink.identity import fingerprint_text, own_key_sha256
 from gatelink.link.endpoints import check_address
 from sitemanager.config import Config
 from sitemanager.core.local_requests import EnrolmentAnswer, EnrolRequest
@@ -110,7 +110,7 @@ class Setup:
             pin_serial=pin.serial if pin else "",
             pin_key=fingerprint_text(pin.key_sha256) if pin else "",
             pin_how=pin.how if pin else "",
-            key="" if identity else fingerprint_text(own_key_sha256(self._state.key())),
+            key="" if identity else fingerprint_text(self._state.key_sha256()),
         )
 
     def _check_free(self) -> None:

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
+from gatelink.certificates import Credentials
 from gatelink.exceptions import GatelinkError, LinkError, ProtocolError
-from gatelink.identity import Identity
 from gatelink.messages import HELLO_TO_PARTY, GmHello, Refusal, SuccessionStatement
 from gatelink.pins import Pin, follow
 from gatelink.tls import first_contact_context, pinned_context
@@ -49,7 +49,7 @@ async def first_contact(endpoint: Endpoint, protocol: str) -> tuple[ssl.SSLSocke
     return tls, certificate
 
 
-async def connect_pinned(endpoint: Endpoint, pin: Pin, protocol: str, identity: Identity | None) -> Contact:
+async def connect_pinned(endpoint: Endpoint, pin: Pin, protocol: str, identity: Credentials | None) -> Contact:
     """Connect to the holder of the pinned key, or of one that follows it by valid statements.
 
     Raises PinMismatch (``presented`` says what came), LinkError.

@@ -6,13 +6,13 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Awaitable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from gatelink.certificates import fingerprint_text, key_sha256
 from gatelink.claims import Claim, Kind, fingerprint_of
 from gatelink.exceptions import LinkError, PinMismatch, ProofError, ProtocolError, Refused
-from gatelink.identity import Identity, PrivateKey, fingerprint_text, key_sha256, make_request, own_key_sha256
 from gatelink.messages import (
     ENROL_TO_PARTY,
     Enrolled,
@@ -30,6 +30,9 @@ from gatelink.wire import ALPN_ENROL, LOGIN_TIMEOUT_S, NONCE_BYTES
 
 from .contact import connect_pinned, first_contact
 from .endpoints import Endpoint
+
+if TYPE_CHECKING:
+    from gatelink.identity import Identity, PrivateKey
 
 _LIMIT_BYTES: Final = 16 * 1024
 R = TypeVar("R")
@@ -80,6 +83,8 @@ async def ask_for_place(
 async def _redeem(
     tls: ssl.SSLSocket, certificate: bytes, claim: Claim, key: PrivateKey, software: str, password: str | None
 ) -> Enrolment:
+    from gatelink.identity import make_request  # late: see ``gatelink.certificates``
+
     _check_fingerprint(claim, certificate)
     conversation = Conversation(tls, _LIMIT_BYTES)
     start = _start(claim.kind, claim.claim_id, key)
@@ -103,6 +108,8 @@ async def _redeem(
 
 
 async def _wait_in_line(tls: ssl.SSLSocket, pin: Pin, key: PrivateKey, software: str) -> Enrolment | EnrolWaiting:
+    from gatelink.identity import make_request  # late: see ``gatelink.certificates``
+
     conversation = Conversation(tls, _LIMIT_BYTES)
     await conversation.send(_start("appliance", "", key))
     _expect(await conversation.receive(ENROL_TO_PARTY), EnrolProof)
@@ -124,6 +131,8 @@ async def _bounded(tls: ssl.SSLSocket, endpoint: Endpoint, conversation: Awaitab
 
 
 def _start(kind: Kind, claim_id: str, key: PrivateKey) -> EnrolStart:
+    from gatelink.identity import own_key_sha256  # late: see ``gatelink.certificates``
+
     nonce = secrets.token_bytes(NONCE_BYTES)
     return EnrolStart(kind=kind, claim_id=claim_id, nonce=nonce, key_sha256=own_key_sha256(key))
 
@@ -148,6 +157,8 @@ def _expect(answer: EnrolToParty, kind: type[T]) -> T:
 
 
 def _enrolment(enrolled: Enrolled, pin: Pin, key: PrivateKey) -> Enrolment:
+    from gatelink.identity import Identity, own_key_sha256  # late: see ``gatelink.certificates``
+
     if key_sha256(enrolled.certificate) != own_key_sha256(key):
         raise ProtocolError("the GateManager returned a certificate for another key")
     identity = Identity(enrolled.certificate, key)

@@ -17,9 +17,9 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from gatelink.backoff import Backoff
+from gatelink.certificates import Credentials, key_sha256, serial_text
 from gatelink.channel import Channel
 from gatelink.exceptions import GatelinkError, LinkError, PinMismatch, Refused
-from gatelink.identity import Identity, key_sha256, serial_text
 from gatelink.messages import LoginChallenge, M, Message, PinAlarm, Refusal, Vocabulary, Welcome
 from gatelink.pins import Pin
 from gatelink.wire import ALPN_CONTROL, KEEPALIVE_S, LOGIN_TIMEOUT_S
@@ -74,7 +74,7 @@ class Keeper(Generic[M]):
         self,
         owner: Owner[M],
         pin: Pin,
-        identity: Identity,
+        identity: Credentials,
         vocabulary: Vocabulary[M],
         settings: KeeperSettings | None = None,
         prompt: Prompt | None = None,

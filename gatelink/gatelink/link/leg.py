@@ -7,8 +7,8 @@ import socket
 import ssl
 from typing import Final
 
+from gatelink.certificates import Credentials
 from gatelink.exceptions import LinkError, Refused, TrustError
-from gatelink.identity import Identity
 from gatelink.messages import RELAY_TO_PARTY, RelayHello, RelayJoined
 from gatelink.pins import Pin
 from gatelink.tls_io import Conversation, handshake
@@ -20,7 +20,7 @@ from .endpoints import Endpoint
 _LIMIT_BYTES: Final = 1024
 
 
-async def open_leg(endpoint: Endpoint, pin: Pin, identity: Identity, ticket: bytes) -> socket.socket:
+async def open_leg(endpoint: Endpoint, pin: Pin, identity: Credentials, ticket: bytes) -> socket.socket:
     """Return the plain connection that is joined to the other party's leg.
 
     Raises Refused (ticket used, expired or another's), PinMismatch, LinkError if the far party does not come in time.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from gatelink.certificates import key_sha256
 from gatelink.exceptions import LinkError, ProtocolError, Refused
-from gatelink.identity import Identity, PrivateKey, key_sha256, make_request, own_key_sha256
 from gatelink.messages import (
     LOGIN_TO_PARTY,
     Enrolled,
@@ -32,6 +32,9 @@ from .contact import connect_pinned
 from .dial import STAGGER_S, race
 from .endpoints import Endpoint
 from .enrolment import Enrolment
+
+if TYPE_CHECKING:
+    from gatelink.identity import PrivateKey
 
 Prompt: TypeAlias = Callable[[LoginChallenge], Awaitable[LoginAnswer | LoginResend]]
 """Asked again for every challenge: after a wrong code, after another message was asked for. It may raise GatelinkError
@@ -54,6 +57,8 @@ async def password_login(
     Key and certificate are to be held in memory alone. Raises Refused (``login``: wrong, or not allowed to this
     account; ``try-later``), PinMismatch, LinkError, and what ``prompt`` raises.
     """
+    from gatelink.identity import Identity, make_request, own_key_sha256  # late: see ``gatelink.certificates``
+
     contact, _ = await race(ways, lambda way: connect_pinned(way, pin, ALPN_LOGIN, None), stagger_s)
     try:
         conversation = Conversation(contact.tls, _LIMIT_BYTES)

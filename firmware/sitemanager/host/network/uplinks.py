@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from gatelink.certificates import key_sha256
 from gatelink.exceptions import GatelinkError
-from gatelink.identity import key_sha256
 from gatelink.pins import Pin
 from gatelink.tls import first_contact_context
 from gatelink.tls_io import handshake

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from cryptography import x509
 
+from gatelink.certificates import key_sha256
 from gatelink.exceptions import LinkError
-from gatelink.identity import key_sha256
 from gatelink.link.contact import ask_hello
 from gatelink.link.endpoints import Endpoint
 from gatelink.pins import Pin, describe
@@ -108,6 +107,8 @@ def _step(way: Endpoint) -> str:
 
 
 def _names(certificate: bytes) -> tuple[str, str]:
+    from cryptography import x509  # late: see ``gatelink.certificates``
+
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         return parsed.issuer.rfc4514_string()[:120], parsed.subject.rfc4514_string()[:120]
