@@ -16,7 +16,7 @@ import pytest
 from gatelink.exceptions import GatelinkError
 from gatelink.messages import ChangeSession, DeviceAccess, EndSession, SessionEnded, SessionRefused
 from gatelink.wire import ALPN_RELAY
-from inproc.sm_site import MODBUS, PLC, FarEnd, Site, SiteGm, eventually, open_session, site_and_gm
+from inproc.sm_site import DEADLINE_S, MODBUS, PLC, FarEnd, Site, SiteGm, eventually, open_session, site_and_gm
 from sitemanager.core.admission import HostNetwork
 from sitemanager.core.desired import DesiredState
 from sitemanager.core.local_requests import LockChangedRequest, StatusRequest
@@ -70,7 +70,7 @@ def test_frames_pass_both_ways_when_session_is_open(tmp_path: Path) -> None:
         far_end = await open_session(gm, site, FarEnd())
         assert far_end.tls is not None
         site.network.taps["gls0"].far_end.send(frame)
-        far_end.tls.settimeout(10)
+        far_end.tls.settimeout(DEADLINE_S)
 
         def receive() -> bytes:
             assert far_end.tls is not None
@@ -82,7 +82,7 @@ def test_frames_pass_both_ways_when_session_is_open(tmp_path: Path) -> None:
         await asyncio.to_thread(receive)
         far_end.tls.send(len(frame).to_bytes(4, "big") + frame)
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             assert await loop.sock_recv(site.network.taps["gls0"].far_end, 70000) == frame
         far_end.close()
         ended = await gm.told(SessionEnded, "s1")
@@ -256,9 +256,12 @@ def test_session_ends_when_it_is_ended_while_it_opens(tmp_path: Path) -> None:
 
 def test_session_ends_when_its_time_is_over_by_the_gatemanagers_clock(tmp_path: Path) -> None:
     async def conversation(site: Site, gm: SiteGm) -> None:
-        # The GM of the scene lives in 2033.
-        await open_session(gm, site, FarEnd(), ends_at=gm.welcome.unix_time_s + 1.0)
-        assert (await status(site)).sessions[0].ends_at == gm.welcome.unix_time_s + 1.0
+        # The GM of the scene lives in 2033; it is later than it thought at its next welcome.
+        ends_at = gm.welcome.unix_time_s + 3600.0
+        await open_session(gm, site, FarEnd(), ends_at=ends_at)
+        assert (await status(site)).sessions[0].ends_at == ends_at
+        gm.welcome = msgspec.structs.replace(gm.welcome, unix_time_s=ends_at - 0.5)
+        gm.hang_up()
         assert "time is over" in (await gm.told(SessionEnded, "s1")).reason
 
     scene(tmp_path, conversation)
@@ -266,12 +269,18 @@ def test_session_ends_when_its_time_is_over_by_the_gatemanagers_clock(tmp_path: 
 
 def test_session_lives_longer_when_its_end_is_moved(tmp_path: Path) -> None:
     async def conversation(site: Site, gm: SiteGm) -> None:
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
-        await open_session(gm, site, FarEnd(), ends_at=gm.welcome.unix_time_s + 0.3)
-        gm.send(ChangeSession(session_id="s1", devices=(PLC,), ends_at=gm.welcome.unix_time_s + 1.0))
+        first, moved = (gm.welcome.unix_time_s + later_s for later_s in (3600.0, 7200.0))
+        await open_session(gm, site, FarEnd(), ends_at=first)
+        gm.send(ChangeSession(session_id="s1", devices=(PLC,), ends_at=moved))
+        for number, now, is_live in ((2, first + 60.0, True), (3, moved - 0.5, False)):
+            gm.welcome = msgspec.structs.replace(gm.welcome, unix_time_s=now)
+            site.lines.clear()
+            gm.hang_up()
+            await gm.connected(number)
+            await eventually(lambda: site.said("connected to"), "the welcome")
+            if is_live:
+                assert (await status(site)).sessions[0].ends_at == moved
         assert "time is over" in (await gm.told(SessionEnded, "s1")).reason
-        assert loop.time() - begun_s >= 0.9
 
     scene(tmp_path, conversation)
 
