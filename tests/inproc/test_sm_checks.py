@@ -28,9 +28,10 @@ def found(gm: SiteGm) -> dict[str, DeviceState]:
 
 def test_gm_hears_what_is_reachable_when_it_asks_for_checks(tmp_path: Path) -> None:
     async def scenario() -> None:
-        closed = socket.create_server(("127.0.0.1", 0))
+        # Bound and not listening: nobody else gets the port meanwhile.
+        closed = socket.socket()
+        closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        closed.close()
         registers = ModbusDeviceContext(hr=ModbusSequentialDataBlock(1, [7] * 10))
         plc = ModbusTcpServer(ModbusServerContext(registers, single=True), address=("127.0.0.1", 0))
         await plc.serve_forever(background=True)
@@ -57,6 +58,7 @@ def test_gm_hears_what_is_reachable_when_it_asks_for_checks(tmp_path: Path) -> N
                 assert "does not answer Modbus" in states["silent"].text
                 assert states["tcp"].checked_at > 1_999_999_000
         finally:
+            closed.close()
             silent.close()
             await plc.shutdown()
 
@@ -66,7 +68,7 @@ def test_gm_hears_what_is_reachable_when_it_asks_for_checks(tmp_path: Path) -> N
 def test_ping_is_answered_when_the_host_is_there() -> None:
     async def scenario() -> None:
         try:
-            assert await ping("127.0.0.1", 2.0) is not None
+            assert await ping("127.0.0.1", 60.0) is not None
         except NetworkError as error:
             pytest.skip(str(error))
 
