@@ -150,6 +150,7 @@ def test_names_are_asked_for_at_the_servers_of_the_way_in_use(monkeypatch: pytes
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         monkeypatch.setattr(names, "PORT", server.getsockname()[1])
+        monkeypatch.setattr(names, "PATIENCE_S", 60.0)
         thread = threading.Thread(target=serve_names, args=(server, 1))
         thread.start()
         loop = NamingLoop()
