@@ -57,6 +57,11 @@ class Shop:
                 self._seen += 1
             await asyncio.sleep(0.01)
 
+    @property
+    def has_heard_all(self) -> bool:
+        """Whether the connection is gone and all that was said on it was worked on."""
+        return self.gm.channel is None and self._seen == len(self.gm.messages)
+
     def asked(self, bundle_id: str) -> int:
         """The number of a request for a piece of this bundle; 0 while there is none."""
         found = [m.request_id for m in self.gm.messages if isinstance(m, FirmwareFetch) and m.bundle_id == bundle_id]
@@ -131,6 +136,7 @@ def test_update_of_the_gatemanager_goes_on_over_lost_lines_and_restarts(tmp_path
                 await eventually(lambda: shop.pieces_left == 0, "all that is given")
             got = slots.incoming.stat().st_size
             assert got >= 3 * 32768
+            await eventually(lambda: shop.has_heard_all, "the last questions of that run")
             shop.offsets.clear()
             shop.pieces_left = 1000
             async with scene.running():
