@@ -393,6 +393,13 @@ def test_key_switch_locks_whenever_it_is_not_certainly_closed(tmp_path: Path) ->
     virtual_time.run(conversation())
 
 
+def _put(file: Path, text: str) -> None:
+    """At once: nobody reads half of it."""
+    whole = file.with_suffix(".new")
+    whole.write_text(text)
+    whole.replace(file)
+
+
 def test_file_on_a_stick_is_taken_once_and_its_result_is_beside_it(tmp_path: Path) -> None:
     async def conversation() -> None:
         stick = tmp_path / "stick"
@@ -400,12 +407,12 @@ def test_file_on_a_stick_is_taken_once_and_its_result_is_beside_it(tmp_path: Pat
         claim = claim_text(Claim("appliance", "clm-1", bytes(16), ("127.0.0.1",)))
         async with new_unit(tmp_path, provision_from=(tmp_path / "none", stick)) as (site, technician, _):
             file = stick / "gatelink.toml"
-            file.write_text("claim = 'glc1_half'\n[config]\nports = [0]\n")
+            _put(file, "claim = 'glc1_half'\n[config]\nports = [0]\n")
             await eventually((stick / "gatelink.mistakes.txt").exists, "the mistakes")
             assert "claim: the claim is damaged" in (stick / "gatelink.mistakes.txt").read_text()
             assert config_store.load(site.state.directory) == Config()
             await technician.set_up()
-            file.write_text(f'claim = "{claim}"\n[config]\ndev_interfaces = ["eth1"]\nports = [9]\n')
+            _put(file, f'claim = "{claim}"\n[config]\ndev_interfaces = ["eth1"]\nports = [9]\n')
             await eventually(lambda: not file.exists(), "the end of the file")
             await eventually((stick / "gatelink.result.txt").exists, "the result")
             assert not (stick / "gatelink.mistakes.txt").exists()
