@@ -28,7 +28,7 @@ from lm_client.host.windows import com0com
 
 # pyserial's RFC 2217 client starts its threads as it was done before Python 3.10.
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)\\(\\) is deprecated:DeprecationWarning")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 LINE = LineSettings(9600, 7, "E", 1)
 """As the administrator set it."""
 
@@ -62,10 +62,16 @@ class SmPort:
         os.close(slave)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
+        self.url = f"rfc2217://127.0.0.1:{self.port}?timeout={DEADLINE_S:.0f}"
         self.served = 0
         self.is_serving = False
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
+
+    @property
+    def settings(self) -> tuple[int, int, str, float]:
+        """Of the line: speed, data bits, parity, stop bits."""
+        return self.line.baudrate, self.line.bytesize, self.line.parity, self.line.stopbits
 
     def close(self) -> None:
         """End it."""
@@ -116,7 +122,7 @@ def sm() -> Iterator[SmPort]:
 
 @pytest.fixture
 def bridge(sm: SmPort, tmp_path: Path) -> Iterator[PtyBridge]:
-    found = PtyBridge(tmp_path / "tty" / "drive.press.acme", f"rfc2217://127.0.0.1:{sm.port}", LINE, print)
+    found = PtyBridge(tmp_path / "tty" / "drive.press.acme", sm.url, LINE, print)
     found.start()
     try:
         yield found
@@ -148,8 +154,7 @@ def test_application_speaks_with_the_machine_at_its_settings(sm: SmPort, bridge:
         assert _read(sm.machine, 11) == b"\xff\x00hello\r\n\x11\x13"
         os.write(sm.machine, b"\x03answer\xff\xff\r")
         assert app.read(10) == b"\x03answer\xff\xff\r"
-        _until(lambda: sm.line.baudrate == 19200, "the speed")
-        assert (sm.line.bytesize, sm.line.parity, sm.line.stopbits) == (7, "E", 2)
+        _until(lambda: sm.settings == (19200, 7, "E", 2), "the settings")
         app.baudrate = 57600
         app.stopbits = 1
         _until(lambda: (sm.line.baudrate, sm.line.stopbits) == (57600, 1), "the other settings")
@@ -216,9 +221,8 @@ def test_application_at_a_com0com_pair_speaks_with_the_machine_at_its_settings(s
     near = PairEnd(os.ttyname(slave), 9600)
     os.close(slave)
     notes: list[str] = []
-    url = f"rfc2217://127.0.0.1:{sm.port}"
     bridge = ComBridge(
-        "CNCB0", url, LineSettings(9600), notes.append, lambda _port: near, lambda port: port.set_by_application
+        "CNCB0", sm.url, LineSettings(9600), notes.append, lambda _port: near, lambda port: port.set_by_application
     )
     bridge.start()
     try:
@@ -230,8 +234,7 @@ def test_application_at_a_com0com_pair_speaks_with_the_machine_at_its_settings(s
             assert _read(sm.machine, 7) == b"\xff\x00hello"
             os.write(sm.machine, b"\x03answer\xff")
             assert _read(application, 8) == b"\x03answer\xff"
-            _until(lambda: sm.line.baudrate == 19200, "the speed")
-            assert (sm.line.bytesize, sm.line.parity, sm.line.stopbits) == (7, "E", 2)
+            _until(lambda: sm.settings == (19200, 7, "E", 2), "the settings")
             near.set_by_application = Line(57600, 1, 8, "N")
             _until(lambda: (sm.line.baudrate, sm.line.parity) == (57600, "N"), "the other settings")
             near.dsr = False
