@@ -49,6 +49,7 @@ from gatelink.tls import tunnel_server_context
 from gatelink.tls_io import Conversation
 from gatelink.tunnel.pump import Pump, PumpEnd
 from gatelink.wire import ALPN_CONTROL, ALPN_RELAY
+from gm_server.access.alternatives import avoiding
 from inproc.parties import ScriptedGm, party_identity
 from lm_client.agent.journal import Journal
 from lm_client.agent.login import refuse_to_answer
@@ -63,7 +64,7 @@ from lm_client.service.listener import Listener
 
 M = TypeVar("M")
 A = TypeVar("A", bound=Answer)
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 PAGE = 40
 """Appliances in one message, so that it fits a frame."""
 PASSWORD = "a very good password"
@@ -278,7 +279,10 @@ class OfficeGm:
             name=appliance.name,
             domain=appliance.domain,
             tunnel=self._tunnel(request.avoid if self.heeds_avoid else ()),
-            devices=tuple(d for d in devices if not request.device_ids or d.device_id in request.device_ids),
+            devices=avoiding(
+                tuple(d for d in devices if not request.device_ids or d.device_id in request.device_ids),
+                request.avoid if self.heeds_avoid else (),
+            ),
         )
 
     def _tunnel(self, avoid: Sequence[str]) -> TunnelAddresses:
@@ -326,7 +330,7 @@ class Office:
             link=LinkSettings(
                 ports=(self.gm.scripted.endpoint.port,), stagger_s=0.2, backoff_first_s=0.02, backoff_longest_s=0.05
             ),
-            session=SessionSettings(give_up_s=5.0, backoff_first_s=0.01, backoff_longest_s=0.05),
+            session=SessionSettings(give_up_s=DEADLINE_S, backoff_first_s=0.01, backoff_longest_s=0.05),
             service=ServiceSettings(socket=str(self.socket_path)),
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inproc.lm_office import office_and_gm
+from inproc.lm_office import DEADLINE_S, office_and_gm
 from lm_client.agent import network_watch
 from lm_client.agent.network_watch import NetworkWatch, has_address
 from lm_client.core.local import ConnectedTo, ConnectTo, GetStatus, Status
@@ -65,7 +65,7 @@ def test_every_line_is_given_up_when_the_program_stood_still(monkeypatch: pytest
         begin = asyncio.get_running_loop().time()
         while asyncio.get_running_loop().time() - begin < 0.2:
             pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             assert "stood still" in await given_up.get()
         watch.close()
 

@@ -21,7 +21,7 @@ from gatelink.messages import (
     SessionEnded,
     TunnelAddresses,
 )
-from inproc.lm_office import HMI, PLC, Office, OfficeGm, office_and_gm
+from inproc.lm_office import DEADLINE_S, HMI, PLC, Office, OfficeGm, office_and_gm
 from inproc.parties import party_identity
 from lm_client.config import Config
 from lm_client.core.local import (
@@ -64,7 +64,7 @@ def test_frames_flow_both_ways_when_connected(tmp_path: Path) -> None:
             wire.send(FRAME)
             assert await far.frame() == FRAME
             far.wire.send(FRAME[::-1])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE_S):
                 assert await asyncio.get_running_loop().sock_recv(wire, 65536) == FRAME[::-1]
 
     asyncio.run(run())
@@ -163,6 +163,45 @@ def test_another_tunnel_is_asked_for_when_another_gm_gave_the_same(tmp_path: Pat
     asyncio.run(run())
 
 
+def test_other_virtual_addresses_are_asked_for_when_another_gm_gave_the_same(tmp_path: Path) -> None:
+    plc = msgspec.structs.replace(PLC, virtual_address="100.96.0.1")
+    hmi = msgspec.structs.replace(HMI, virtual_address="100.96.0.2")
+
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            office.network.surroundings += [
+                KernelRoute(IPv4Network("192.168.50.0/24"), "unicast", "eth0", ()),
+                KernelRoute(IPv4Network("100.96.0.1/32"), "unicast", "gl7", ()),
+            ]
+            gm.devices = (plc, hmi)
+            await _connect(office)
+            assert office.routes == {"gl0": {"100.104.0.1", "100.96.0.2"}}
+            (await gm.far_end()).cut()
+            await gm.far_end(2)
+            first, second, third = (word for word in gm.said if isinstance(word, Connect))
+            assert (first.avoid, first.resume_session_id) == ((), None)
+            assert (second.avoid, second.resume_session_id) == (("100.96.0.1",), "s1")
+            assert (third.avoid, third.resume_session_id) == (("100.96.0.1",), "s2")
+            await office.until(lambda: "up on" in office.log.partition("resuming")[2], "the resumption")
+            assert office.routes == {"gl0": {"100.104.0.1", "100.96.0.2"}}
+
+    asyncio.run(run())
+
+
+def test_session_goes_on_without_a_device_when_the_gm_has_no_other_virtual_address(tmp_path: Path) -> None:
+    port = DeviceAccess("d3", "drive", "", PLC.services, "100.96.0.3", "com1")
+
+    async def run() -> None:
+        async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
+            office.network.surroundings.append(KernelRoute(IPv4Network("100.96.0.3/32"), "unicast", "gl7", ()))
+            gm.devices, gm.heeds_avoid = (PLC, port), False
+            answer = await _connect(office)
+            assert office.routes == {"gl0": {"192.168.50.10"}}
+            assert [device.why for device in answer.session.devices] == ["", "led elsewhere already (gl7)"]
+
+    asyncio.run(run())
+
+
 def test_nothing_is_left_when_the_gm_has_no_other_tunnel(tmp_path: Path) -> None:
     async def run() -> None:
         async with office_and_gm(tmp_path) as (office, gm), office.logged_in():
@@ -196,7 +235,7 @@ def test_session_is_given_up_when_time_is_over(tmp_path: Path) -> None:
     async def run() -> None:
         async with office_and_gm(tmp_path) as (office, gm):
             config = msgspec.structs.replace(
-                office.config, session=msgspec.structs.replace(office.config.session, give_up_s=0.3)
+                office.config, session=msgspec.structs.replace(office.config.session, give_up_s=3.0)
             )
             async with office.logged_in(config):
                 await _connect(office)
@@ -205,7 +244,7 @@ def test_session_is_given_up_when_time_is_over(tmp_path: Path) -> None:
                 await office.until(lambda: office.routes == {}, "the end")
                 await gm.heard(SessionEnded)
                 detail = (await _status(office)).ended[0].detail
-                assert detail.startswith("given up after 0 s: press is not connected")
+                assert detail.startswith("given up after 3 s: press is not connected")
 
     asyncio.run(run())
 
