@@ -10,7 +10,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,7 +18,9 @@ import pytest
 
 from gm_server.relay.pool import RelayEnd, RelayError, RelayPool
 
-_DEADLINE_S = 10.0
+_DEADLINE_S = 60.0
+_FAIR_BYTES = 256 << 20
+"""What a session that takes all it can may carry until another one has its turn: far more than it does."""
 
 
 class _Pool:
@@ -269,12 +270,12 @@ def test_idle_sessions_cost_two_descriptors_each_and_no_pipe() -> None:
 
 @pytest.mark.slow
 def test_quiet_session_is_served_when_another_takes_all_it_can() -> None:
-    async def scenario() -> list[float]:
+    async def scenario() -> list[int]:
         async with _started() as here:
             with _legs() as busy, _legs() as quiet:
                 await here.pool.join("busy", busy[1], busy[3])
                 await here.pool.join("quiet", quiet[1], quiet[3])
-                stop = threading.Event()
+                stop, carried = threading.Event(), 0
 
                 def send() -> None:
                     block = bytes(1 << 20)
@@ -283,27 +284,30 @@ def test_quiet_session_is_served_when_another_takes_all_it_can() -> None:
                     busy[0].close()
 
                 def receive() -> None:
+                    nonlocal carried
                     buffer = bytearray(1 << 20)
-                    while busy[2].recv_into(buffer):
-                        pass
+                    while size := busy[2].recv_into(buffer):
+                        carried += size
 
                 threads = [threading.Thread(target=work) for work in (send, receive)]
                 for thread in threads:
                     thread.start()
-                times = []
+                # Counted and not timed: a machine that is busy otherwise holds both up alike.
+                meanwhile = []
                 for sock in (quiet[0], quiet[2]):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for _ in range(50):
-                    begin = time.monotonic()
+                    before = carried
                     quiet[0].sendall(b"question")
                     assert _exactly(quiet[2], 8) == b"question"
-                    times.append(time.monotonic() - begin)
+                    meanwhile.append(carried - before)
                 stop.set()
                 for thread in threads:
                     thread.join(_DEADLINE_S)
-                return times
+                assert carried > 0
+                return meanwhile
 
-    assert sorted(asyncio.run(scenario()))[25] < 0.2
+    assert sorted(asyncio.run(scenario()))[25] < _FAIR_BYTES
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ class FakeTap:
         for end in (ours, self.host):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         ours.setblocking(False)
-        self.host.settimeout(10)
+        self.host.settimeout(60)
         self._file = io.FileIO(ours.fileno(), "r+b", closefd=False)
 
     def fileno(self) -> int:
