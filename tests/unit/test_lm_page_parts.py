@@ -79,9 +79,9 @@ def test_search_finds_by_address_and_every_word() -> None:
 
 def test_search_in_5000_takes_no_time_that_anybody_sees() -> None:
     tree = Branches([_appliance(n, f"customer {n // 50}/plant", f"machine {n}") for n in range(5000)])
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert tree.search("machine 4321").found == 1
-    took_s = time.perf_counter() - begin
+    took_s = time.process_time() - begin
     print(f"search in 5,000: {took_s * 1000:.1f} ms")
     assert took_s < 1
 
