@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from lab.exceptions import TimedOut
+from lab.exceptions import CommandFailed, TimedOut
 from lab.lab import Lab
 from lab.products import APPLIANCE, DEVICE, PLC_ADDRESS, USER, System
 from qemu import kept
@@ -101,6 +101,17 @@ class Scene:
         """The engineer may reach the PLC: Modbus and ping."""
         self.system.add_device(DEVICE, PLC_ADDRESS, "modbus", "ping")
         self.system.gm.run("grants", "add", USER, "--appliance", APPLIANCE)
+
+    def connect(self) -> None:
+        """An engineer connects. On a busy machine the emulated gateway needs longer for its first session than the 30 s
+        in which both sides have to come: then it is asked again."""
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            done = self.system.lm.run("connect", APPLIANCE, check=False, timeout_s=300)
+            if done.returncode == 0:
+                return
+            if "30 s" not in done.stdout + done.stderr or time.monotonic() > end:
+                raise CommandFailed(f"`lm connect` ended with status {done.returncode}: {done.stderr or done.stdout}")
 
     def keep_log(self, name: str) -> Path:
         """Keep the serial console's log of a failed test; where it is."""

@@ -23,8 +23,8 @@ def main(path: str, pty: str) -> int:
         sys.stdout.write("plugged in\n")
         sys.stdout.flush()
         while True:
-            ready, _, _ = select.select([port, line], [], [])
-            if port in ready:
+            ready, _, _ = select.select([port.fileno(), line], [], [])
+            if port.fileno() in ready:
                 data = port.recv(_PIECE_BYTES)
                 if not data:
                     return 0
