@@ -125,5 +125,6 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def events(gm: RunningGm) -> list[tuple[str, str, str]]:
-    query = select(AuditEntry.event, AuditEntry.result, AuditEntry.actor_name).where(AuditEntry.event.like("firmware%"))
+    columns = (AuditEntry.event, AuditEntry.result, AuditEntry.actor_name)
+    query = select(*columns).where(AuditEntry.event.like("firmware%")).order_by(AuditEntry.number)
     return [(row[0], row[1], row[2]) for row in gm.read(lambda session: session.execute(query).all())]

@@ -135,6 +135,7 @@ def test_rollout_stops_after_failures_and_is_resumed(tmp_path: Path) -> None:
             for name in "bde":
                 assert (await gateways[name].offered()).bundle_id == bundle.id
             await gateways["d"].tell(bundle.id, "good")
+            await until(lambda: states(gm, rollout)["d"] == "good")
             # One more failure stops it again.
             await gateways["e"].tell(bundle.id, "failed", text="no room")
             await until(lambda: view(gm, rollout).state == "stopped")
