@@ -10,7 +10,7 @@ from types import TracebackType
 import httpx
 
 from gatelink.identity import Identity, to_pem
-from inproc.gm_running import PASSWORD, RunningGm
+from inproc.gm_running import DEADLINE_S, PASSWORD, RunningGm
 
 SESSION = "__Host-gatelink"
 LOGIN = "__Host-gatelink-login"
@@ -28,7 +28,7 @@ class Person:
             file.write_bytes(to_pem(identity))
             context.load_cert_chain(file)
         self.base = f"https://127.0.0.1:{gm.endpoint.port}"
-        self.client = httpx.AsyncClient(base_url=self.base, verify=context, timeout=20.0)
+        self.client = httpx.AsyncClient(base_url=self.base, verify=context, timeout=DEADLINE_S)
         self.origin: str | None = self.base
         self.page: httpx.Response | None = None
 

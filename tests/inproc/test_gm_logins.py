@@ -38,7 +38,7 @@ from gm_server.accounts.totp import STEP_S, code_of_step
 from gm_server.accounts.users import get_user
 from gm_server.audit.chain import FIRST
 from gm_server.database.tables import AuditEntry, Domain
-from inproc.gm_running import PASSWORD, RunningGm, User, connected_plant, open_session, running_gm
+from inproc.gm_running import PASSWORD, RunningGm, User, connected_plant, open_session, running_gm, until
 from inproc.text_service import SECRET, TextService, text_service
 
 PHONE = "+4915123456789"
@@ -391,9 +391,7 @@ def test_prompt_is_left_alone_when_the_person_gives_up(tmp_path: Path) -> None:
             with pytest.raises(GatelinkError, match="no code was entered"):
                 await _by_password(gm, give_up)
             assert len(service.sent) == 1
-            async with asyncio.timeout(10):
-                while len(gm.server.logins.attempts):  # noqa: ASYNC110 - what is waited for knows nothing of tests
-                    await asyncio.sleep(0.01)
+            await until(lambda: not len(gm.server.logins.attempts))
 
     asyncio.run(scenario())
 

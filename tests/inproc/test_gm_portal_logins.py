@@ -26,7 +26,7 @@ from gm_server.accounts.web_sessions import ABSOLUTE_S, CONFIRMED_S, IDLE_S
 from gm_server.acts.people import RENEWAL_S
 from gm_server.database.tables import AuditEntry, Outgoing, UserCertificate
 from gm_server.web.places import own_path
-from inproc.gm_running import PASSWORD, RunningGm, running_gm
+from inproc.gm_running import DEADLINE_S, PASSWORD, RunningGm, running_gm
 from inproc.portal_person import LOGIN, SESSION, Person
 from inproc.text_service import text_service
 
@@ -444,7 +444,7 @@ def test_forgotten_password_is_replaced_by_mail_once(tmp_path: Path) -> None:
                     texts.add(re.sub(r"[0-9a-f]{64}", "", page.text))
                 assert len(texts) == 1
                 mails: list[Outgoing] = []
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(DEADLINE_S):
                     while not mails:
                         await asyncio.sleep(0.02)
                         mails = gm.read(lambda session: list(session.scalars(select(Outgoing))))

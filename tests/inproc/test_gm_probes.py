@@ -15,7 +15,7 @@ from gm_server.access.tokens import make_token
 from gm_server.accounts.users import get_user
 from gm_server.database.tables import RoleRecord
 from gm_server.service.serving import _Json
-from inproc.gm_running import RunningGm, connected_plant, open_session, until
+from inproc.gm_running import DEADLINE_S, RunningGm, connected_plant, open_session, until
 
 DASHBOARD = Path(__file__).parents[2] / "gm_server" / "grafana-dashboard.json"
 
@@ -27,7 +27,7 @@ async def _get(gm: RunningGm, path: str, token: str = "") -> tuple[int, str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", gm.endpoint.port, ssl=context)
     bearer = f"Authorization: Bearer {token}\r\n" if token else ""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: gm\r\n{bearer}Connection: close\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         answer = (await reader.read()).decode()
     writer.close()
     head, _, body = answer.partition("\r\n\r\n")

@@ -32,7 +32,17 @@ from gm_server.appliances.registry import add_appliance, get_appliance
 from gm_server.cli.program import run
 from gm_server.database.tables import Claim, SessionRecord
 from gm_server.directory import DataDirectory
-from inproc.gm_running import PASSWORD, Appliance, Clock, RunningGm, User, make_directory, open_session, until
+from inproc.gm_running import (
+    DEADLINE_S,
+    PASSWORD,
+    Appliance,
+    Clock,
+    RunningGm,
+    User,
+    make_directory,
+    open_session,
+    until,
+)
 
 GM = Path(sys.executable).parent / "gm"
 
@@ -55,7 +65,7 @@ class GmProcess(RunningGm):
         self.process = await asyncio.create_subprocess_exec(
             GM, "--data", self.directory.path, "serve", stderr=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE_S):
             while not self._ready(await self._line()):
                 pass
         self._reader = asyncio.create_task(self._read_on())
@@ -65,7 +75,7 @@ class GmProcess(RunningGm):
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE_S):
             await self._reader
             return await self.process.wait()
 

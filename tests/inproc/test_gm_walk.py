@@ -24,10 +24,11 @@ from gatelink.exceptions import GatelinkError
 from gatelink.identity import self_signed
 from gm_server.access.tokens import SCOPES, make_token
 from gm_server.accounts.web_sessions import open_session
-from gm_server.acts import appliances, claims, devices, domains, grants, groups, invitations, roles, users
+from gm_server.acts import appliances, claims, devices, domains, grants, groups, invitations, relays, roles, users
 from gm_server.acts.appliances import ApplianceChange
 from gm_server.acts.devices import NewDevice, ServicePorts
 from gm_server.acts.grants import NewGrant
+from gm_server.acts.relays import NewRelay
 from gm_server.acts.users import NewUser
 from gm_server.api.resources import ENDPOINTS
 from gm_server.appliances import rollouts
@@ -47,7 +48,7 @@ from gm_server.web.forms import csrf_token
 from gm_server.web.visitors import COOKIE, cookie_text
 from inproc.firmware_bundles import bundle_bytes, keep
 from inproc.gm_people import CONSOLE, ROLES, SENDER, World, actor, people, settle
-from inproc.gm_running import Appliance, RunningGm, running_gm, until
+from inproc.gm_running import DEADLINE_S, Appliance, RunningGm, running_gm, until
 from inproc.gm_walk_table import API, PORTAL, STREAMS, Kind, Row
 
 NOBODY: Final = "nobody"
@@ -145,6 +146,10 @@ class Things:
                 return roles.give_role(session, by, "operator", now, user=user, domain="tundra").id
             case "grant":
                 return grants.add_grant(session, by, NewGrant(user="tundra-worker", appliance=world.appliance), now).id
+            case "relay":
+                device = self._make(session, "device", name, now)
+                new_relay = NewRelay(name=name, direction="push", device=device, user="tundra-worker", port=1883)
+                return relays.add_relay(session, by, new_relay, now).id
             case "claim":
                 owner = appliances.add_appliance(session, by, world.inner, name, now).id
                 return claims.create_claim(session, by, owner, SENDER, 7, now).id
@@ -261,7 +266,9 @@ class Person:
         for attempt in range(2):
             if self._connection is None:
                 context = ssl._create_unverified_context()  # noqa: S323 - who it is does not matter here
-                self._connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=20, context=context)
+                self._connection = http.client.HTTPSConnection(
+                    "127.0.0.1", self._port, timeout=DEADLINE_S, context=context
+                )
             try:
                 self._connection.request(row.method, address, data, headers)
                 response = self._connection.getresponse()

@@ -12,7 +12,7 @@ from gatelink.exceptions import LinkError
 from gatelink.link.contact import connect_pinned, first_contact
 from gatelink.tls_io import Conversation, drive
 from gatelink.wire import ALPN_ENROL, ALPN_HELLO, ALPN_LOGIN, ALPN_RELAY
-from inproc.gm_running import Appliance, Party, RunningGm, User, connected_plant, until
+from inproc.gm_running import DEADLINE_S, Appliance, Party, RunningGm, User, connected_plant, until
 from vectors.samples import SAMPLES
 
 _ANY: messages.Vocabulary[messages.Message] = messages.Vocabulary(
@@ -61,7 +61,7 @@ _AFTER_LOGIN = {
 
 async def _answer(conversation: Conversation) -> messages.Message | None:
     """Return what comes back; None when the connection ends without a word."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         try:
             # What an SM is told unasked is no answer.
             while isinstance(answer := await conversation.receive(_ANY), messages.WatchDevices):
@@ -72,7 +72,7 @@ async def _answer(conversation: Conversation) -> messages.Message | None:
 
 
 async def _is_closed(conversation: Conversation) -> bool:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         try:
             return not await drive(conversation.tls, lambda: conversation.tls.recv(1))
         except (LinkError, OSError):
@@ -179,11 +179,12 @@ def test_nothing_but_a_ticket_is_understood_on_a_leg(tmp_path: Path, kind: str) 
 def test_hello_is_said_and_the_connection_closed_whatever_comes(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with connected_plant(tmp_path / "gm") as (gm, _, _user):
+            gm.clock.hold()
             tls, certificate = await first_contact(gm.endpoint, ALPN_HELLO)
             conversation = Conversation(tls, 1 << 16)
             hello = await conversation.receive(messages.HELLO_TO_PARTY)
             assert isinstance(hello, messages.GmHello)
-            assert hello.unix_time_s == pytest.approx(gm.clock(), abs=10)
+            assert hello.unix_time_s == gm.clock()
             assert certificate == gm.pin.certificate
             assert await _is_closed(conversation)
             tls.close()
