@@ -153,7 +153,7 @@ def load(home: Home) -> Config:
         return config
     usual = _read(home.usual.config_path)
     _parse_file(usual, home.usual.config_path)
-    shared = {name: {**usual[name], **data.get(name, {})} for name in _SHARED if name in usual}
+    shared: dict[str, Any] = {name: {**usual[name], **data.get(name, {})} for name in _SHARED if name in usual}
     return parse({**data, **shared})
 
 

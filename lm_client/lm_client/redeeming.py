@@ -51,7 +51,7 @@ def check_new_password(password: str) -> None:
 
 def redeem(home: Home, claim: Claim, password: str) -> tuple[Profile, Pin]:
     """Return who the user is now and how the GateManager was verified. Raises GatelinkError; then nothing changed."""
-    config = load(home.config_path)
+    config = load(home)
     for address in claim.addresses:
         check_address(address)
     pending = home.pending_path(claim.claim_id)

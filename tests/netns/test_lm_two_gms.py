@@ -17,6 +17,8 @@ TUNNELS = IPv4Network("198.18.0.0/28")
 """Of both: four tunnels each, the same ones."""
 OTHER = ("--profile", "other")
 OTHER_PLC = "192.168.60.10"
+VIRTUAL = "100.96.0.1"
+"""Of each GateManager's first device."""
 
 
 def _init(gm: GateManager, address: str) -> None:
@@ -63,6 +65,17 @@ class TwoCustomers:
         addresses = [IPv4Address(info["local"]) for link in found for info in link["addr_info"]]
         return [IPv4Network((address, 30), strict=False) for address in addresses if address in TUNNELS]
 
+    def routes(self) -> list[dict[str, Any]]:
+        """The routes of this PC."""
+        found: list[dict[str, Any]] = json.loads(self.lab.pc.run(["ip", "-json", "-4", "route"]).stdout)
+        return found
+
+    def used(self) -> dict[str, str]:
+        """Which address leads to each device that is connected, by its own."""
+        asked = [self.lm.ask("status"), self.lm.ask(*OTHER, "status")]
+        sessions = [session for status in asked for session in status["sessions"]]
+        return {device["address"]: device["use"] for session in sessions for device in session["devices"]}
+
 
 @pytest.fixture
 def customers(lab: Lab) -> TwoCustomers:
@@ -71,9 +84,6 @@ def customers(lab: Lab) -> TwoCustomers:
 
 def test_sessions_of_two_gms_have_tunnels_of_their_own(customers: TwoCustomers) -> None:
     lm = customers.lm
-    config = (lm.home / "config.toml").read_text()
-    other = lm.home / "profiles" / "other"
-    (other / "config.toml").write_text(config)
     lm.run(*OTHER, "login", "--password-stdin", stdin_text="another password")
     lm.run("connect", "press")
     for _ in range(TUNNELS.num_addresses // 4):  # tunnels are given in turn: one of them is the other session's
@@ -82,9 +92,41 @@ def test_sessions_of_two_gms_have_tunnels_of_their_own(customers: TwoCustomers) 
         customers.poll(OTHER_PLC)
         lm.run(*OTHER, "disconnect", "oven")
     # Where the turn begins is random: with the other session's tunnel it comes to that one twice.
-    assert (other / "agent.log").read_text().count("another tunnel is asked for: ") in {1, 2}
+    log = lm.home / "profiles" / "other" / "agent.log"
+    assert log.read_text().count("another tunnel is asked for: ") in {1, 2}
     customers.poll("192.168.50.10")
+    lm.run("disconnect", "press")
+    _virtual_addresses(customers)
     rows = {row["profile"]: (row["user"], row["gm"], row["logged_in"]) for row in lm.ask("profiles")}
     assert rows == {"": ("ann", GM_ADDRESS, True), "other": ("bob", GM_SECOND_ADDRESS, True)}
     lm.run(*OTHER, "logout")
     assert [row["logged_in"] for row in lm.ask("profiles")] == [True, False]
+
+
+def _virtual_addresses(customers: TwoCustomers) -> None:
+    """The office has both plants' networks, and both GateManagers gave their device the same virtual address."""
+    lm, pc = customers.lm, customers.lab.pc
+    before = customers.routes()
+    pc.run(["ip", "tuntap", "add", "office", "mode", "tap"])
+    pc.run(["ip", "link", "set", "office", "up"])
+    for network in ("192.168.50.77/24", "192.168.60.77/24"):
+        pc.run(["ip", "address", "add", network, "dev", "office"])
+    in_office = customers.routes()
+    lm.run("connect", "press")
+    lm.run(*OTHER, "connect", "oven")
+    assert customers.used() == {"192.168.50.10": VIRTUAL, OTHER_PLC: "100.104.0.1"}
+    assert (
+        "other virtual addresses are asked for: 100.96.0.1 in use on this PC already"
+        in (lm.home / "profiles" / "other" / "agent.log").read_text()
+    )
+    for address in customers.used().values():
+        customers.poll(address)
+    lm.run("disconnect", "press")
+    customers.poll("100.104.0.1")  # what was chosen stays for as long as the session does
+    lm.run(*OTHER, "disconnect", "oven")
+    lm.run(*OTHER, "connect", "oven")
+    assert customers.used() == {OTHER_PLC: VIRTUAL}
+    lm.run(*OTHER, "disconnect", "oven")
+    assert customers.routes() == in_office
+    pc.run(["ip", "link", "delete", "office"])
+    assert customers.routes() == before

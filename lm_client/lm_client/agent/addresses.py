@@ -49,11 +49,24 @@ class AddressBook:
         """Choose for a session, and keep what was chosen from others until ``release``."""
         routes = await self.routes()
         # From here on nobody else runs: what is chosen is free, and taken when this returns.
-        kept = {device_id: choice.address for device_id, choice in self._chosen.get(owner, {}).items()}
-        pc = Pc(routes, frozenset(keep_clear), self._taken(except_for=owner), interface)
-        self._chosen[owner] = choose(devices, pc, kept, insist=insist)
+        self._chosen[owner] = self.try_out(owner, devices, routes, interface, keep_clear, insist=insist)
         self._spoken[owner] = appliance
         return self._chosen[owner]
+
+    def try_out(
+        self,
+        owner: Hashable,
+        devices: Sequence[DeviceAccess],
+        routes: Sequence[KernelRoute],
+        interface: str,
+        keep_clear: Sequence[str] = (),
+        *,
+        insist: bool,
+    ) -> dict[str, Choice]:
+        """Return what would be chosen for a session; nothing is kept."""
+        kept = {device_id: choice.address for device_id, choice in self._chosen.get(owner, {}).items()}
+        pc = Pc(routes, frozenset(keep_clear), self._taken(except_for=owner), interface)
+        return choose(devices, pc, kept, insist=insist)
 
     def foresee(self, appliances: Sequence[ApplianceView], routes: Sequence[KernelRoute]) -> dict[str, Choice]:
         """Return what devices have now, and would have if their appliance was connected now; by device id."""

@@ -220,7 +220,7 @@ def run(
     here.keep_secrets_in_memory()
     try:
         profile = home.profile()
-        config = load(home.config_path)
+        config = load(home)
         lock = _lock(home)
     except GatelinkError as error:
         report(Failure(kind="input", text=str(error)))

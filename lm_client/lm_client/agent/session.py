@@ -74,6 +74,8 @@ class Session:
         self._around = around
         self._device_ids = device_ids
         self._reason = reason
+        self._avoided: tuple[str, ...] = ()
+        """Virtual addresses that another GateManager's session has on this PC."""
         self._detail = ""
         self._since = time.time()
         self._ends_at: float | None = None
@@ -204,21 +206,27 @@ class Session:
         self._note(f"up on {self.wiring.interface}")
 
     async def _ask(self, resume: str | None) -> Connected:
-        """Ask the GateManager until it gives a tunnel that is free here: GateManagers do not know of each other."""
+        """Ask the GateManager until all that it gives is free here: GateManagers do not know of each other."""
         around, wanted = self._around, (self.appliance_id, self._device_ids, self._reason)
-        avoid: tuple[str, ...] = ()
+        tunnels: tuple[str, ...] = ()
         while True:
+            avoid = tunnels + self._avoided
             asking = around.gm.connect(
                 *wanted, resume, self._adopt, bridged=self._bridged, avoid=avoid, for_relays=self.for_relays
             )
             answer, routes = await asyncio.gather(asking, around.addresses.routes())
-            obstacle = self.wiring.obstacle(answer.tunnel, routes)
-            if not obstacle:
+            if obstacle := self.wiring.obstacle(answer.tunnel, routes):
+                if answer.tunnel.pc in avoid or len(tunnels) == _MOST_AVOIDED:
+                    raise LinkError(f"the GateManager gives no other tunnel, and {obstacle}: end that session")
+                self._note(f"another tunnel is asked for: {obstacle}")
+                tunnels += (answer.tunnel.pc,)
+            elif taken := self.wiring.taken(answer.devices, routes) - {*self._avoided}:
+                self._note(
+                    f"other virtual addresses are asked for: {', '.join(sorted(taken))} in use on this PC already"
+                )
+                self._avoided += tuple(sorted(taken))
+            else:
                 return answer
-            if answer.tunnel.pc in avoid or len(avoid) == _MOST_AVOIDED:
-                raise LinkError(f"the GateManager gives no other tunnel, and {obstacle}: end that session")
-            self._note(f"another tunnel is asked for: {obstacle}")
-            avoid += (answer.tunnel.pc,)
             # The one that was given is over with the next question, and its end is no longer about this session.
             resume, self.session_id = answer.session_id, ""
 

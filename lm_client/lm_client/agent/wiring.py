@@ -71,6 +71,14 @@ class Wiring:
             return ""
         return in_use([parse_host(end, "an end of the tunnel") for end in ends], routes)
 
+    def taken(self, devices: Sequence[DeviceAccess], routes: Sequence[KernelRoute]) -> set[str]:
+        """Return virtual addresses that are in use on this PC, of devices to which nothing else leads."""
+        if self._wish.bridged:
+            return set()
+        own = self.interface if self._adapter else ""
+        choices = self._around.addresses.try_out(self, devices, routes, own, insist=self._wish.insist)
+        return {each.virtual_address for each in devices if not choices[each.device_id].address} - {""}
+
     async def set_up(self, answer: Connected) -> None:
         """Make the adapter; keep the one there is if the tunnel's addresses are the same. Raises ServiceError."""
         await _to_its_end(self._set_up(answer))

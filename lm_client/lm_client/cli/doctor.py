@@ -29,7 +29,7 @@ def doctor_command(home_option: str | None, as_json: bool) -> int:
 
     home = Home.find(home_option)
     findings = asyncio.run(
-        examine(home.profile(), load(home.config_path), routes_of_this_pc, _devices(home), os.environ)
+        examine(home.profile(), load(home), routes_of_this_pc, _devices(home), os.environ)
     )
     if as_json:
         show_json(findings)
