@@ -28,9 +28,7 @@ def doctor_command(home_option: str | None, as_json: bool) -> int:
     from lm_client.host.here import routes_of_this_pc
 
     home = Home.find(home_option)
-    findings = asyncio.run(
-        examine(home.profile(), load(home), routes_of_this_pc, _devices(home), os.environ)
-    )
+    findings = asyncio.run(examine(home.profile(), load(home), routes_of_this_pc, _devices(home), os.environ))
     if as_json:
         show_json(findings)
     else:
