@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,8 +29,8 @@ def by_the_library(certificate: bytes) -> tuple[int, bytes] | None:
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         key = parsed.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return None
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, CryptographyDeprecationWarning):
+        return None  # the last: a serial number that is not positive, which it reads no more one day
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return parsed.serial_number, hashlib.sha256(spki).digest()
 
