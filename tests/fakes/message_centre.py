@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import struct
 import threading
 
@@ -14,12 +16,27 @@ ENQUIRE = 0x00000015
 
 
 class MessageCentre:
-    """Serves one connection after the other until closed; ``status`` is its answer to messages."""
+    """Serves one connection after the other until closed; ``status`` is its answer to messages.
 
-    def __init__(self, system_id: str, password: str, status: int = 0) -> None:
+    With ``context`` it speaks TLS. ``dies`` closes a connection instead of the answer to its first message.
+    """
+
+    def __init__(
+        self,
+        system_id: str,
+        password: str,
+        status: int = 0,
+        *,
+        context: ssl.SSLContext | None = None,
+        dies: bool = False,
+    ) -> None:
         self.taken: list[tuple[str, str, int, bytes]] = []
         """Sender, recipient, data coding, text."""
         self.status = status
+        self.bound = 0
+        """How often somebody told it name and password."""
+        self._context = context
+        self._dies = dies
         self._credentials = (system_id, password)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -40,13 +57,25 @@ class MessageCentre:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rb") as stream:
-                while len(head := stream.read(16)) == 16:
-                    length, command, _, sequence = HEADER.unpack(head)
-                    connection.sendall(self._answer(command, sequence, stream.read(length - 16)))
+            with connection, contextlib.suppress(OSError):
+                if self._context is None:
+                    self._serve(connection)
+                else:
+                    with self._context.wrap_socket(connection, server_side=True) as secured:
+                        self._serve(secured)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            while len(head := stream.read(16)) == 16:
+                length, command, _, sequence = HEADER.unpack(head)
+                body = stream.read(length - 16)
+                if self._dies and command == SUBMIT:
+                    return
+                connection.sendall(self._answer(command, sequence, body))
 
     def _answer(self, command: int, sequence: int, body: bytes) -> bytes:
         if command == BIND:
+            self.bound += 1
             system_id, password, _ = body.split(b"\0", 2)
             good = (system_id.decode(), password.decode()) == self._credentials
             # ESME_RINVPASWD

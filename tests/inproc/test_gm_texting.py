@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ipaddress
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from fakes.gsm_modem import GsmModem
 from fakes.message_centre import MessageCentre
 from gatelink.exceptions import GatelinkError, InputError
+from gatelink.identity import key_to_pem, new_key
 from gm_server.access.actors import Actor, Role, at_the_console
 from gm_server.cli.program import run
 from gm_server.database.tables import AuditEntry, Setting
@@ -31,6 +39,7 @@ from gm_server.texting.settings import (
     save_texting,
     shown,
 )
+from gm_server.texting.smpp import send_by_smpp
 from inproc.gm_running import RunningGm, make_directory, running_gm
 from inproc.text_service import SECRET, text_service
 
@@ -157,6 +166,58 @@ def test_message_centre_takes_what_it_is_given(tmp_path: Path) -> None:
                 await gm.server.texts.send(NUMBER, CODE, 300)
 
     asyncio.run(scenario())
+
+
+def test_message_centre_is_reached_by_tls_when_its_certificate_is_good_and_else_is_told_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "centre.pem"
+    own.write_bytes(_certificate_for("127.0.0.1"))
+    other = tmp_path / "other.pem"
+    other.write_bytes(_certificate_for("127.0.0.2"))
+
+    def send(centre: MessageCentre) -> None:
+        common = {"name": "centre", "host": "127.0.0.1", "system_id": "gatelink", "secret": "secret"}
+        provider = SmppProvider(**common, port=centre.port, tls=True)
+        asyncio.run(send_by_smpp(provider, NUMBER, GREEK))
+
+    def centre(file: Path, *, dies: bool = False) -> MessageCentre:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        return MessageCentre("gatelink", "secret", context=context, dies=dies)
+
+    with centre(own) as good:
+        with pytest.raises(GatelinkError, match="its certificate is not trusted"):
+            send(good)
+        assert good.bound == 0
+        # What the machine trusts: the file of an authority of one's own is named to it in this way.
+        monkeypatch.setenv("SSL_CERT_FILE", str(own))
+        send(good)
+        assert b"".join(part[6:] for _, _, _, part in good.taken).decode("utf-16-be") == GREEK
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
+    with centre(other) as impostor:
+        with pytest.raises(GatelinkError, match="is not trusted"):
+            send(impostor)
+        assert impostor.bound == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(own))
+    with centre(own, dies=True) as lost, pytest.raises(GatelinkError, match="centre cannot be reached"):
+        send(lost)
+    with MessageCentre("gatelink", "secret", dies=True) as plain, pytest.raises(GatelinkError, match="cannot be"):
+        send(plain)
+    assert plain.bound == 0
+
+
+def _certificate_for(address: str) -> bytes:
+    """Return a self-signed certificate of today and its key, as PEM."""
+    key, now = new_key(), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "centre")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
+        now + datetime.timedelta(days=1)
+    )
+    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    certificate = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
+    return key_to_pem(key) + certificate.public_bytes(Encoding.PEM)
 
 
 def test_secrets_are_never_shown_and_do_not_follow_to_another_address(tmp_path: Path) -> None:

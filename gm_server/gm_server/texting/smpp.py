@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from typing import Any, Final
 
@@ -29,8 +30,20 @@ async def send_by_smpp(provider: SmppProvider, recipient: str, text: str) -> Non
     await asyncio.to_thread(_send, provider, recipient, text)
 
 
+class _Verified:
+    """The context that smpplib wraps its socket with; it forgets to say which name the certificate must have."""
+
+    def __init__(self, host: str) -> None:
+        self._context = ssl.create_default_context()
+        self._host = host
+
+    def wrap_socket(self, raw: socket.socket) -> ssl.SSLSocket:
+        """Make a TLS connection to the host, and to nobody else."""
+        return self._context.wrap_socket(raw, server_hostname=self._host)
+
+
 def _send(provider: SmppProvider, recipient: str, text: str) -> None:
-    context = ssl.create_default_context() if provider.tls else None
+    context = _Verified(provider.host) if provider.tls else None
     client = smpplib.client.Client(
         provider.host,
         provider.port,
@@ -49,7 +62,7 @@ def _send(provider: SmppProvider, recipient: str, text: str) -> None:
     except smpplib.exceptions.PDUError as error:
         raise GatelinkError(f"{provider.name} refused the message ({_status(error)})") from None
     except (smpplib.exceptions.ConnectionError, smpplib.exceptions.UnknownCommandError, OSError) as error:
-        raise GatelinkError(f"{provider.name} cannot be reached ({type(error).__name__})") from None
+        raise GatelinkError(f"{provider.name} cannot be reached ({_reason(error)})") from None
     finally:
         client.disconnect()
 
@@ -75,6 +88,14 @@ def _submit(client: Any, provider: SmppProvider, recipient: str, part: bytes, co
         if answer.command == "enquire_link":
             client._enquire_link_received(answer)
     raise GatelinkError(f"{provider.name} does not answer to the message")
+
+
+def _reason(error: BaseException) -> str:
+    # smpplib says ConnectionError for all that is wrong with one; what it was stands behind it.
+    behind = error.__cause__ or error.__context__ or error
+    if isinstance(behind, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {behind.verify_message}"
+    return type(behind).__name__
 
 
 def _status(error: Exception) -> str:
