@@ -55,6 +55,12 @@ class GateManager:
         """Run an administrator's command."""
         return self.place.run([_BIN / "gm", *arguments], check=check, stdin_text=stdin_text, env=self.environment)
 
+    def run_each(self, *commands: Sequence[str]) -> None:
+        """Run several commands in turn, quicker than each by `run`; the first that fails is the last."""
+        lines = "".join(f"{json.dumps(command)}\n" for command in commands)
+        environment = {**self.environment, "PYTHONPATH": str(_TESTS)}
+        self.place.run([sys.executable, "-P", "-m", "lab.gm_commands"], stdin_text=lines, env=environment)
+
     def ask(self, *arguments: str) -> Any:
         """Run a command with `--json` and return what it says."""
         return json.loads(self.run(*arguments, "--json").stdout)
@@ -272,9 +278,9 @@ class System:
         if not self.gm.data.exists():
             self.gm.init()
         self.gm.start()
-        self.gm.run("domains", "add", "acme")
-        self.gm.run("domains", "add", DOMAIN)
-        self.gm.run("users", "add", USER, "--domain", "acme")
+        self.gm.run_each(
+            ["domains", "add", "acme"], ["domains", "add", DOMAIN], ["users", "add", USER, "--domain", "acme"]
+        )
 
     def start_sm(self) -> None:
         """A claimed SM, connected, with its PLC."""
@@ -287,9 +293,10 @@ class System:
     def add_device(self, path: str, address: str, *services: str) -> None:
         """A device behind an appliance, with services of well-known names."""
         appliance, _, name = path.rpartition("/")
-        self.gm.run("devices", "add", appliance, name, address)
-        for service in services:
-            self.gm.run("services", "add", path, service)
+        self.gm.run_each(
+            ["devices", "add", appliance, name, address],
+            *(["services", "add", path, service] for service in services),
+        )
 
     def start_lm(self) -> None:
         """An invited user, logged in."""

@@ -101,6 +101,11 @@ class ContainerGm(GateManager):
         options = ["--interactive"] if stdin_text is not None else []
         return self._podman.run("exec", *options, self.name, "gm", *arguments, check=check, stdin_text=stdin_text)
 
+    def run_each(self, *commands: Sequence[str]) -> None:
+        """Run several commands in the running container."""
+        for command in commands:
+            self.run(*command)
+
     def init(self, *addresses: str) -> None:
         """Make a GateManager in a new volume."""
         wanted = [word for address in addresses or (GM_ADDRESS,) for word in ("--address", address)]

@@ -39,18 +39,18 @@ class TwoCustomers:
         gm = GateManager(lab, name="gm-other")
         _init(gm, GM_SECOND_ADDRESS)
         gm.start()
-        for domain in ("acme", DOMAIN):
-            gm.run("domains", "add", domain)
-        gm.run("users", "add", "bob", "--domain", "acme")
+        gm.run_each(["domains", "add", "acme"], ["domains", "add", DOMAIN], ["users", "add", "bob", "--domain", "acme"])
         site, plant = lab.add_site("192.168.60.0/24")
         plant.start_module("lab.plc", "--address", OTHER_PLC).wait_for_line("PLC listens")
         sm = SiteManager(lab, site)
         sm.enrol(gm.claim(name="oven"))
         sm.start()
         sm.wait_until_connected(60)
-        gm.run("devices", "add", f"{DOMAIN}/oven", "plc", OTHER_PLC)
-        gm.run("services", "add", f"{DOMAIN}/oven/plc", "modbus")
-        gm.run("grants", "add", "bob", "--appliance", f"{DOMAIN}/oven")
+        gm.run_each(
+            ["devices", "add", f"{DOMAIN}/oven", "plc", OTHER_PLC],
+            ["services", "add", f"{DOMAIN}/oven/plc", "modbus"],
+            ["grants", "add", "bob", "--appliance", f"{DOMAIN}/oven"],
+        )
         words = ("redeem", gm.invite("bob"), "--password-stdin")
         self.lm.run(*OTHER, *words, stdin_text="another password")
 
