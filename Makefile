@@ -47,6 +47,10 @@ container: setup ## The GateManager's container, localhost/gatelink-gm (gm_serve
 bench: setup-bench ## Measure against OpenVPN and HAProxy: ratios on the screen and in build/bench.json
 	@$(WITH_RIGHTS) $(PYTHON) -m bench $(BENCH_ARGS)
 
+.PHONY: soak
+soak: setup ## Does a SiteManager grow? SOAK_ARGS="sessions --count 10000" or "alone --minutes 60"
+	@$(WITH_RIGHTS) $(PYTHON) -m bench.soak $(or $(SOAK_ARGS),sessions)
+
 .PHONY: deb-lm
 deb-lm: setup ## Build the LinkManager's Debian package, from this tree and the locked packages alone
 	@.venv/bin/python tools/deb_lm.py

@@ -28,10 +28,11 @@ def daemon_status(
 ) -> Status:
     """Return the status; ``control`` and ``sessions`` are None while the unit is not enrolled. Raises StateError."""
     steady, system = times.steady_s(), times.system_unix_s()
+    enrolled = state.is_enrolled
     now = clock.now(system, steady)
     status = Status(
         software=SOFTWARE,
-        enrolled=state.is_enrolled,
+        enrolled=enrolled,
         name="",
         domain="",
         gm_name="",
@@ -42,7 +43,7 @@ def daemon_status(
         pin_serial="",
         pin_key="",
         pin_how="",
-        key=fingerprint_text(state.key_sha256()) if control is None else "",
+        key="" if enrolled else fingerprint_text(state.key_sha256()),
         system_clock_set=clock.is_system_clock_set(system, steady),
         now=now,
         locked=access.reason(),
