@@ -51,6 +51,8 @@ class FirmwareDesk:
         """What each said last: whoever goes on with the same is in no hurry."""
         self._asked: dict[str, int] = {}
         self._answers: set[asyncio.Task[None]] = set()
+        self._is_idle = False
+        """Nothing is rolled out: nothing is looked for before something is said or the records change."""
         self._work = asyncio.Event()
         self._work.set()
 
@@ -61,7 +63,7 @@ class FirmwareDesk:
         else:
             before, self._states[peer.appliance_id] = self._states.get(peer.appliance_id), message.state
             self._said[peer.appliance_id] = message, self._clock()
-            if message.state != before:
+            if message.state != before or self._is_idle:
                 self._work.set()
 
     def look(self) -> None:
@@ -73,7 +75,7 @@ class FirmwareDesk:
         await self._sweep()
         while True:
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(None if self._is_idle else LOOK_S):
                     await self._work.wait()
             except TimeoutError:
                 pass
@@ -83,6 +85,7 @@ class FirmwareDesk:
 
     async def step(self) -> None:
         """Write what was said, do what is due, tell who is to know."""
+        self._is_idle = False
         said, self._said = self._said, {}
         online = [peer.appliance_id for peer in self._peers.appliances()]
         try:
@@ -99,7 +102,7 @@ class FirmwareDesk:
             _log.error("roll-outs stand still: %s", error)
             self._said = {**said, **self._said}
             return
-        self._offers = stand.offers
+        self._offers, self._is_idle = stand.offers, not stand.bundles and not self._said
         self._tell()
 
     def _tell(self) -> None:
