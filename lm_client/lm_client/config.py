@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -69,16 +70,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     socket: Annotated[str, Meta(min_length=1, max_length=100)] = DEFAULT_SOCKET
 
 
+_SERVER: Final = re.compile(
+    r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+)
 Source = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _check_listen(address: str) -> None:
-    if address and ipaddress.ip_address(address).is_unspecified:
-        raise ValueError(f"listen: {address} is every address of this host: name the one that is meant")
-
-
-def _networks(sources: tuple[str, ...]) -> tuple[Source, ...]:
-    return tuple(ipaddress.ip_network(source) for source in sources)
 
 
 class NamedRelay(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +86,6 @@ class NamedRelay(msgspec.Struct, frozen=True, kw_only=True):
     server: Annotated[str, Meta(max_length=260)] = ""
     """Push: ``host:port`` to which it is delivered. Nobody else can say so."""
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for what makes no sense."""
-        _check_listen(self.listen)
-        _networks(self.sources)
-        host, _, port = self.server.rpartition(":")
-        if self.server and not (host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-            raise ValueError(f"server: expected host:port, got {self.server!r}")
-
 
 class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Permanent relays, carried by this agent while it is logged in."""
@@ -110,11 +97,6 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of each relay, at a time."""
     named: dict[Annotated[str, Meta(max_length=63)], NamedRelay] = {}
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for what makes no sense."""
-        _check_listen(self.listen)
-        _networks(self.sources)
-
     def of(self, name: str) -> NamedRelay:
         """Return what is said of a relay."""
         return self.named.get(name, NamedRelay())
@@ -122,7 +104,7 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def networks(sources: tuple[str, ...]) -> tuple[Source, ...]:
         """Return who may connect."""
-        return _networks(sources)
+        return tuple(ipaddress.ip_network(source) for source in sources)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +162,29 @@ def parse(data: Mapping[str, Any]) -> Config:
     if (found := data.get("schema", SCHEMA)) != SCHEMA:
         raise InputError(f"schema: expected {SCHEMA}, got {found!r}: the file is of another version of the LinkManager")
     config, mistakes = convert(data, Config)
+    mistakes += _relay_mistakes(config.relays, "relays")
+    for name, named in config.relays.named.items():
+        mistakes += _relay_mistakes(named, f"relays.named.{name}")
     if mistakes:
         raise InputError("; ".join(mistakes))
     return config
+
+
+def _relay_mistakes(relay: RelaySettings | NamedRelay, path: str) -> Iterator[str]:
+    if relay.listen and not _is_one_address(relay.listen):
+        yield f"{path}.listen: expected one address of this host, like 192.0.2.20, got {relay.listen!r}"
+    for source in relay.sources:
+        try:
+            ipaddress.ip_network(source)
+        except ValueError:
+            yield f"{path}.sources: expected addresses and networks, like 192.0.2.0/24, got {source!r}"
+    if isinstance(relay, NamedRelay) and relay.server and not _SERVER.fullmatch(relay.server):
+        yield f"{path}.server: expected host:port, like 127.0.0.1:1883, got {relay.server!r}"
+
+
+def _is_one_address(text: str) -> bool:
+    """Neither a name nor 'every address': what is meant is to be said."""
+    try:
+        return not ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        return False

@@ -24,10 +24,11 @@ from gatelink.exceptions import GatelinkError
 from gatelink.identity import self_signed
 from gm_server.access.tokens import SCOPES, make_token
 from gm_server.accounts.web_sessions import open_session
-from gm_server.acts import appliances, claims, devices, domains, grants, groups, invitations, roles, users
+from gm_server.acts import appliances, claims, devices, domains, grants, groups, invitations, relays, roles, users
 from gm_server.acts.appliances import ApplianceChange
 from gm_server.acts.devices import NewDevice, ServicePorts
 from gm_server.acts.grants import NewGrant
+from gm_server.acts.relays import NewRelay
 from gm_server.acts.users import NewUser
 from gm_server.api.resources import ENDPOINTS
 from gm_server.appliances import rollouts
@@ -145,6 +146,10 @@ class Things:
                 return roles.give_role(session, by, "operator", now, user=user, domain="tundra").id
             case "grant":
                 return grants.add_grant(session, by, NewGrant(user="tundra-worker", appliance=world.appliance), now).id
+            case "relay":
+                device = self._make(session, "device", name, now)
+                new_relay = NewRelay(name=name, direction="push", device=device, user="tundra-worker", port=1883)
+                return relays.add_relay(session, by, new_relay, now).id
             case "claim":
                 owner = appliances.add_appliance(session, by, world.inner, name, now).id
                 return claims.create_claim(session, by, owner, SENDER, 7, now).id

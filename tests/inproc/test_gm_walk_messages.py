@@ -18,9 +18,10 @@ from sqlalchemy import func, select
 from gatelink import messages
 from gatelink.messages import DeviceState
 from gm_server.acts.grants import NewGrant, add_grant
+from gm_server.acts.relays import NewRelay, add_relay
 from gm_server.acts.rollouts import NewRollout, start_rollout
 from gm_server.acts.users import NewUser, add_user
-from gm_server.database.tables import AccessRequest, ApplianceEventRecord, Device, FirmwareTarget
+from gm_server.database.tables import AccessRequest, ApplianceEventRecord, Device, FirmwareTarget, Relay
 from gm_server.database.tables import Appliance as ApplianceRecord
 from inproc.firmware_bundles import keep_bundle
 from inproc.gm_people import CONSOLE, World, settle
@@ -113,6 +114,32 @@ async def _request_access(scene: Scene) -> None:
     assert scene.gm.read(lambda session: session.scalar(select(func.count()).select_from(AccessRequest))) == 0
 
 
+def _relay_of_the_first(scene: Scene) -> str:
+    """A permanent relay that is for the first of the people alone; made once."""
+    gm, device = scene.gm, scene.worlds["tundra"].device
+    found = gm.read(lambda session: session.scalar(select(Relay.id)))
+    new = NewRelay(name="logger", direction="push", device=device, user=PEOPLE[0], port=1883)
+    return found or gm.write(add_relay, CONSOLE, new, gm.clock()).id
+
+
+async def _watch_relays(scene: Scene) -> None:
+    relay_id = _relay_of_the_first(scene)
+    for name, person in scene.people.items():
+        await person.say(messages.WatchRelays(request_id=7))
+        await person.hear_kind(messages.Done)
+        told = await person.hear_kind(messages.Relays)
+        assert [duty.relay_id for duty in told.relays] == [relay_id] * (name == PEOPLE[0]), name
+
+
+async def _relay_states(scene: Scene) -> None:
+    relay_id = _relay_of_the_first(scene)
+    for name in PEOPLE[1:]:
+        lie = messages.RelayState(relay_id, "listening", "mine now")
+        await scene.people[name].say(messages.RelayStates(states=(lie,)))
+        await _settled(scene.people[name])
+    assert relay_id not in scene.gm.server.relays.told()
+
+
 BY_USERS: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "list-appliances": _list_appliances,
     "connect": _connect,
@@ -120,6 +147,8 @@ BY_USERS: Final[dict[str, Callable[[Scene], Awaitable[None]]]] = {
     "session-ended": _user_session_ended,
     "watch-tree": _watch_tree,
     "request-access": _request_access,
+    "watch-relays": _watch_relays,
+    "relay-states": _relay_states,
 }
 
 

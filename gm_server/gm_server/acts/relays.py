@@ -25,7 +25,7 @@ from gm_server.names import check_name, check_text
 from .changes import differences, wanted
 from .paging import Page, Paging, fetch, matches
 from .sight import within
-from .subjects import DeviceFound, find_device, find_domain, find_user, missing
+from .subjects import DeviceFound, find_appliance, find_device, find_domain, find_user, missing
 
 MAX_PER_USER: Final = 128
 """They fit into one message."""
@@ -114,7 +114,7 @@ def list_relays(
     if user:
         query = query.where(Relay.user_id == find_user(session, by, user).record.id)
     if appliance:
-        query = query.where(Device.appliance_id == appliance)
+        query = query.where(Device.appliance_id == find_appliance(session, by, appliance).record.id)
     found = fetch(session, query, paging, Relay.name, Relay.id)
     return Page(_views(session, [row[:5] for row in found.rows], now), found.next, found.total)
 

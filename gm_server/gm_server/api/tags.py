@@ -13,6 +13,7 @@ import msgspec
 
 _BY_ITSELF: Final = frozenset(
     {
+        "allowed",
         "appliances",
         "checked_at",
         "check_text",

@@ -19,12 +19,14 @@ from gatelink.exceptions import GatelinkError, Refused
 from gatelink.messages import FoundDevice
 from gm_server.access.history import ENDED_BY_ADMINISTRATOR, ENDED_BY_USER
 from gm_server.access.live import Session
+from gm_server.access.relays import Observed
 from gm_server.appliances.bundle_files import BundleFiles
 from gm_server.database.store import Store
 from gm_server.texting.sender import TextMessages
 
 from .appliance_peer import AppliancePeer
 from .peers import SIGNED_OUT, Peers
+from .relay_desk import RelayDesk
 from .scans import Scans
 from .sessions import Sessions
 from .uploads import Uploads
@@ -201,6 +203,7 @@ class Live:
         scans: Scans,
         texts: TextMessages,
         bundles: BundleFiles,
+        relays: RelayDesk,
         clock: Callable[[], float],
         reload: Callable[[], None],
     ) -> None:
@@ -209,6 +212,7 @@ class Live:
         """Sends text messages, also a test."""
         self.uploads = Uploads(bundles)
         self._scans = scans
+        self._relays = relays
         self._scan_results: dict[str, ScanState] = {}
         self._scan_tasks: set[asyncio.Task[None]] = set()
         self._peers = peers
@@ -256,6 +260,10 @@ class Live:
     def sessions(self) -> Iterator[Session]:
         """Go over a snapshot of the live sessions."""
         return iter(self._sessions.live)
+
+    def relay(self, relay_id: str, appliance_id: str) -> Observed:
+        """Return what is seen of a permanent relay."""
+        return self._relays.observed(relay_id, appliance_id)
 
     def session(self, session_id: str) -> Session | None:
         """Return a live session."""

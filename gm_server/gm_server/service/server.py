@@ -131,7 +131,9 @@ class Server:
         files = self._directory.bundle_files()
         self.appliance_desk = ApplianceDesk(self.store, self.peers, files, clock, self.sessions.traffic.take)
         scans = self.appliance_desk.scans
-        self.live = Live(self.store, self.peers, self.sessions, scans, self.texts, files, clock, self.reload)
+        self.live = Live(
+            self.store, self.peers, self.sessions, scans, self.texts, files, self.relays, clock, self.reload
+        )
         letters = partial(self._letters, seals)
         portal = Portal(self.store, self.live, self._about, self._sender, letters, self._identity, clock)
         self.missing_files = portal.assets.missing

@@ -36,6 +36,8 @@ DONE: Final[Mapping[str, str]] = {
     "role-taken": "The role is taken away.",
     "grant-added": "Granted.",
     "grant-ended": "The grant is ended.",
+    "relay-added": "The relay is made. It works once a LinkManager of its user carries it and a grant allows it.",
+    "relay-removed": "The relay is removed.",
     "session-ended": "The session is ended.",
     "sessions-ended": "The sessions are ended.",
     "request-approved": "Approved: the access is open and ends by itself.",

@@ -6,7 +6,7 @@ from typing import Final
 
 from gm_server.api.endpoints import Endpoint
 
-from . import access, devices, firmware, people, places, records, settings
+from . import access, devices, firmware, people, places, records, relays, settings
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *places.ENDPOINTS,
@@ -14,6 +14,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *firmware.ENDPOINTS,
     *people.ENDPOINTS,
     *access.ENDPOINTS,
+    *relays.ENDPOINTS,
     *records.ENDPOINTS,
     *settings.ENDPOINTS,
 )

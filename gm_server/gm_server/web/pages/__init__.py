@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 from gm_server.web.streams import live
 from gm_server.web.visits import Portal
 
-from . import appliances, devices, domains, firmware, grants, overview, people, records, requests, settings
+from . import appliances, devices, domains, firmware, grants, overview, people, records, relays, requests, settings
 
 PAGES = (
     *overview.PAGES,
@@ -16,6 +16,7 @@ PAGES = (
     *domains.PAGES,
     *people.PAGES,
     *grants.PAGES,
+    *relays.PAGES,
     *requests.PAGES,
     *firmware.PAGES,
     *records.PAGES,
