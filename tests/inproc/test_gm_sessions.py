@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -408,6 +409,26 @@ def test_tunnels_of_live_sessions_are_different(tmp_path: Path) -> None:
             tunnels = {(await user.ask_for(appliance)).tunnel.pc for _ in range(4)}
             assert tunnels == {"10.99.0.2", "10.99.0.6", "10.99.0.10", "10.99.0.14"}
             assert (await user.ask_for(appliance)).code == "busy"
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_begun_for_who_hung_up_with_his_request(tmp_path: Path) -> None:
+    """A warning of Python's would say so, and warnings are errors here."""
+
+    async def scenario() -> None:
+        async with connected_plant(tmp_path / "gm") as (gm, _, _user):
+            [peer] = gm.server.peers.users()
+            begun: list[int] = []
+
+            async def note(_peer: object, request: messages.ListAppliances) -> None:
+                begun.append(request.request_id)
+
+            peer._answer(messages.ListAppliances(request_id=1), note)
+            peer.channel.close("hung up")
+            await until(lambda: not peer._requests)
+            assert begun == []
+            gc.collect()
 
     asyncio.run(scenario())
 

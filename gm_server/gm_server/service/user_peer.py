@@ -124,13 +124,15 @@ class UserPeer:
             text = f"{MAX_REQUESTS} requests are being worked on: wait for an answer first"
             self.channel.send(Refusal(code="busy", text=text, request_id=request.request_id))
             return
-        task = asyncio.get_running_loop().create_task(self._work(request.request_id, answer(self, request)))
+        task = asyncio.get_running_loop().create_task(self._work(request, answer))
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
 
-    async def _work(self, request_id: int, answer: Coroutine[Any, Any, None]) -> None:
+    async def _work(self, request: R, answer: Callable[[UserPeer, R], Coroutine[Any, Any, None]]) -> None:
+        # Whoever hangs up with a request has nothing begun for it: called here, and not before there is a turn.
+        request_id = request.request_id
         try:
-            await answer
+            await answer(self, request)
         except Refused as error:
             self.channel.send(Refusal(code=error.code, text=str(error)[:512], request_id=request_id))
         except Exception as error:  # noqa: BLE001 - whatever happened, who asked is answered

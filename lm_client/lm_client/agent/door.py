@@ -83,7 +83,7 @@ class Door:
 
     async def _answer(self, request: Request, reader: asyncio.StreamReader) -> Answer:
         """Handle it, unless the command is interrupted: then it is called off."""
-        handling = asyncio.ensure_future(_failures(self._handle(request)))
+        handling = asyncio.ensure_future(_failures(self._handle, request))
         gone = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({handling, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -137,7 +137,7 @@ class ThreadDoor:
                 return
             stream.settimeout(_REQUEST_TIMEOUT_S)
             request = _receive_from(stream)
-            answer = self._wait(stream, asyncio.run_coroutine_threadsafe(_failures(self._handle(request)), loop))
+            answer = self._wait(stream, asyncio.run_coroutine_threadsafe(_failures(self._handle, request), loop))
             if answer is not None:
                 stream.sendall(frame(answer))
         except (OSError, EOFError, RuntimeError, msgspec.MsgspecError, ProtocolError):
@@ -170,9 +170,9 @@ def make_door(path: Path, handle: Handle) -> Door | ThreadDoor:
     return Door(path, handle)
 
 
-async def _failures(handling: Awaitable[Answer]) -> Answer:
+async def _failures(handle: Handle, request: Request) -> Answer:
     try:
-        return await handling
+        return await handle(request)
     except InputError as error:
         return Failure(kind="input", text=str(error))
     except GatelinkError as error:
