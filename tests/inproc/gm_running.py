@@ -249,7 +249,8 @@ class User(Party):
         appliance_id = appliance.enrolment.peer_id
         await self.say(messages.Connect(request_id=9, appliance_id=appliance_id, **more))
         answer = await self.hear()
-        while isinstance(answer, messages.TreeChanged):
+        # What was decided, and that the tree changed, may be told at any moment.
+        while isinstance(answer, messages.TreeChanged | messages.AccessDecided):
             answer = await self.hear()
         return answer
 
