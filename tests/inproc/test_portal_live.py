@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import pytest
 from sqlalchemy.orm import Session
 
 from gm_server.accounts.users import add_user, get_user
@@ -26,11 +27,18 @@ from gm_server.config import Limits
 from gm_server.database.tables import RoleRecord, WebSession
 from gm_server.ids import new_id
 from gm_server.service.appliance_peer import AppliancePeer
+from gm_server.web import streams
 from gm_server.web.visitors import COOKIE, cookie_text
 from inproc.gm_running import DEADLINE_S, RunningGm, running_gm
 
 APPLIANCES = 500
 WATCHERS = 50
+
+
+@pytest.fixture(autouse=True)
+def _long_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Browsers open the next stream by themselves; nothing here does, however slow the machine is."""
+    monkeypatch.setattr(streams, "LIFE_S", 600.0)
 
 
 class Told(msgspec.Struct):
