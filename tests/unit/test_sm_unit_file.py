@@ -89,7 +89,7 @@ def test_new_unit_gets_its_first_configuration_when_nobody_told_it_anything(tmp_
 
 def test_heartbeat_changes_and_a_fall_back_is_told_once_a_boot(tmp_path: Path) -> None:
     firmware = tmp_path / "firmware"
-    firmware.write_text("slot=B\nversion=0.2.0\nfell_back=A 0.4.0 crashes\n")
+    firmware.write_text("slot=B\nversion=0.2.0\nfell_back=A 0.4.0 crashes\ndata=full: 12 KiB are free\n")
     told: list[tuple[str, str]] = []
 
     class Status:
@@ -106,4 +106,7 @@ def test_heartbeat_changes_and_a_fall_back_is_told_once_a_boot(tmp_path: Path) -
 
     asyncio.run(beat())
     asyncio.run(beat())
-    assert told == [("firmware", "fell back: slot B with version 0.2.0 runs, because of A 0.4.0 crashes")]
+    assert told == [
+        ("firmware", "fell back: slot B with version 0.2.0 runs, because of A 0.4.0 crashes"),
+        ("firmware", "data partition: full: 12 KiB are free"),
+    ]
