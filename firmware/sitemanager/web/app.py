@@ -23,6 +23,7 @@ from gatelink.look import LOOK_CSS
 from sitemanager.logs import report
 
 from . import pages
+from .crowd import Crowd
 from .daemon import DaemonAway, DaemonLink, LoginNeeded, NotDone
 from .visit import Visit
 
@@ -42,12 +43,13 @@ _HEADERS: Final = {
 Page = Callable[[Visit], Awaitable[Response]]
 
 
-def application(link: DaemonLink) -> ASGIApp:
-    """Return the application."""
+def application(link: DaemonLink, crowd: Crowd | None = None) -> ASGIApp:
+    """Return the application; ``crowd`` is told who is logged in."""
     routes = [Route(path, _endpoint(page), methods=methods) for path, methods, page in pages.ROUTES]
     files = [Route(f"/static/{path.name}", _file(path)) for path in (LOOK_CSS, *sorted(STATIC.iterdir()))]
     app = Starlette(routes=[*routes, *files], exception_handlers={HTTPException: _http_error, Exception: _fault})
     app.state.link = link
+    app.state.crowd = crowd or Crowd()
     return _Guard(app)
 
 

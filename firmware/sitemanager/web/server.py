@@ -27,6 +27,7 @@ from sitemanager.core.local_requests import AboutAnswer, AboutRequest, PageCerti
 from sitemanager.exceptions import DaemonError
 
 from .app import application
+from .crowd import Crowd, Listener
 from .daemon import DaemonAway, DaemonLink
 
 HTTP_PORT: Final = 80
@@ -35,7 +36,6 @@ LOOK_S: Final = 5.0
 """Between two looks which interfaces there are."""
 PATIENCE_S: Final = 20.0
 """For a connection that asks nothing."""
-MOST_CONNECTIONS: Final = 64
 
 
 class PageServer:
@@ -47,6 +47,7 @@ class PageServer:
         self._user = user
         self._report = report
         self._stop = asyncio.Event()
+        self._crowd = Crowd()
 
     async def run(self) -> None:
         """Serve until SIGTERM, or until other interfaces are the machine side. Raises DaemonError."""
@@ -55,10 +56,13 @@ class PageServer:
         interfaces = await self._interfaces()
         if self._stop.is_set():
             return
-        plain = [_listener(name, HTTP_PORT) for name in interfaces]
-        secure = [_listener(name, HTTPS_PORT) for name in interfaces]
+        plain = [_listener(name, HTTP_PORT, self._crowd) for name in interfaces]
+        secure = [_listener(name, HTTPS_PORT, self._crowd) for name in interfaces]
         give_up_rights(self._user)
-        servers = [_Server(self._link, None, plain), _Server(self._link, await self._certificate(), secure)]
+        servers = [
+            _Server(self._link, self._crowd, None, plain),
+            _Server(self._link, self._crowd, await self._certificate(), secure),
+        ]
         serving = [asyncio.create_task(server.serve(server.listeners)) for server in servers]
         self._report(f"the set-up page is on {', '.join(interfaces)}: ports {HTTP_PORT} and {HTTPS_PORT}")
         try:
@@ -139,10 +143,13 @@ def give_up_rights(user: str) -> None:
 class _Server(uvicorn.Server):
     """Without signal handlers of its own: there are two of them."""
 
-    def __init__(self, link: DaemonLink, context: ssl.SSLContext | None, listeners: list[socket.socket]) -> None:
+    def __init__(
+        self, link: DaemonLink, crowd: Crowd, context: ssl.SSLContext | None, listeners: list[socket.socket]
+    ) -> None:
+        protocol = type("_CrowdedProtocol", (_Protocol,), {"crowd": crowd})
         config = uvicorn.Config(
-            application(link),
-            http=_Protocol,
+            application(link, crowd),
+            http=protocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -150,7 +157,6 @@ class _Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=3,
             h11_max_incomplete_event_size=16 * 1024,
@@ -170,12 +176,21 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Hangs up on whoever connects and asks nothing."""
+    """Hangs up on whoever connects and asks nothing, and tells the crowd who asked."""
+
+    crowd: Crowd
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
         super().connection_made(transport)
         self.loop.call_later(PATIENCE_S, self._patience_is_over)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a request that is complete counts as asked."""
+        super().data_received(data)
+        asked: object = self.cycle
+        if asked is not None and self.client is not None:
+            self.crowd.asked(self.client)
 
     def _patience_is_over(self) -> None:
         asked: object = self.cycle
@@ -183,8 +198,9 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
 
-def _listener(interface: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+def _listener(interface: str, port: int, crowd: Crowd) -> socket.socket:
+    listener = Listener(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.crowd = crowd
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())

@@ -84,6 +84,7 @@ class Visit:
     async def page(self, name: str, *, status: int = 200, **content: Any) -> Response:
         """Show a page of somebody who is logged in, with a change on trial at its top."""
         self.trial = await self.ask(TrialRequest(), TrialAnswer)
+        self.request.app.state.crowd.welcome(self._visit.address)
         return self.plain(name, status=status, navigation=NAVIGATION, trial=self.trial, **content)
 
     def plain(self, name: str, *, status: int = 200, **content: Any) -> Response:
