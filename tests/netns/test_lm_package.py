@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lab import MissingRights
 from lab.rights import has_every_user, is_root
+from netns.systemd_pc import SystemdPc
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(900)]
 TREE = Path(__file__).resolve().parents[2]
-BASE = TREE / "build" / "debian" / "base.tar"
-# What Debian calls essential, and what the package depends on: whatever else it needs is missed here.
-_PACKAGES = "python3,iproute2,passwd"
+BASE = TREE / "build" / "debian" / "systemd.tar"
+# What Debian calls essential, what the package depends on, and what starts services: whatever else it needs is missed.
+_PACKAGES = "python3,iproute2,passwd,systemd"
 _UNREAD = ("doc", "man", "locale")
 # In namespaces that go with the shell: $1 an empty directory, $2 the package, $3 what is done inside, $4 the base.
 _INSIDE = """
@@ -123,3 +127,84 @@ def test_same_tree_makes_the_same_package(package: Path) -> None:
     before = package.read_bytes()
     subprocess.run([sys.executable, TREE / "tools" / "deb_lm.py"], capture_output=True, check=True, timeout=150)
     assert package.read_bytes() == before
+
+
+# A tunnel through the installed package's own code, as an ordinary user: held until standard input ends.
+_TUNNEL = """
+import subprocess, sys
+sys.path.insert(0, "/usr/lib/gatelink-lm")
+from pathlib import Path
+from gatelink.messages import TunnelAddresses
+from lm_client.agent.adapter import Plan, open_adapter
+from lm_client.config import DEFAULT_SOCKET
+plan = Plan(("192.168.50.10",), (), {"plc.press.acme.gatelink": "192.168.50.10"})
+adapter = open_adapter(Path(DEFAULT_SOCKET), "press", TunnelAddresses("198.18.0.2", "198.18.0.1"), plan)
+print("open", flush=True)
+sys.stdin.read()
+adapter.close()
+"""
+_SERVICE = """
+dpkg --install /root/lm.deb >/dev/null
+useradd --create-home --groups gatelink ann
+useradd --create-home bob
+cp /root/tunnel.py /home
+wait_for() { n=0; until "$@"; do n=$((n+1)); test $n -lt 1200; sleep 0.1; done; }
+main() { systemctl show --property=MainPID --value gatelink-lm; }
+is_new() { test "$(main)" != 0 && test "$(main)" != "$first" && test -S /run/gatelink-lm/service.sock; }
+wait_for test -S /run/gatelink-lm/service.sock
+systemctl is-enabled gatelink-lm
+systemctl is-active gatelink-lm
+stat --format='%A %U %n' /run/gatelink-lm /run/gatelink-lm/service.sock
+grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/$(main)/status | tr '\t' ' '
+su bob -c 'python3 -I /home/tunnel.py </dev/null' 2>&1 | grep -o 'may not have tunnels: .* gatelink,'
+mkfifo /tmp/hold
+su ann -c 'python3 -I /home/tunnel.py' </tmp/hold >/tmp/ann 2>&1 &
+exec 3>/tmp/hold
+wait_for grep -q open /tmp/ann
+ip -4 route
+grep plc /etc/hosts
+first=$(main)
+kill -9 $first
+wait_for is_new
+echo killed
+ip -4 route
+cat /etc/hosts
+exec 3>&-
+wait
+su ann -c 'python3 -I /home/tunnel.py </dev/null'
+dpkg --purge gatelink-lm >/dev/null 2>&1
+systemctl is-active gatelink-lm || true
+ls -d /run/gatelink-lm 2>/dev/null || echo nothing
+systemctl --failed --no-legend
+"""
+
+
+def test_systemd_starts_the_service_and_starts_it_again(package: Path, debian: Path, tmp_path: Path) -> None:
+    try:
+        pc = SystemdPc(tmp_path, debian)
+        stack = contextlib.ExitStack()
+        stack.enter_context(pc)
+    except MissingRights as error:
+        pytest.skip(str(error))
+    with stack:
+        shutil.copyfile(package, pc.root / "root/lm.deb")
+        (pc.root / "root/tunnel.py").write_text(_TUNNEL)
+        lines = [" ".join(line.split()) for line in pc.run(_SERVICE).splitlines()]
+    assert lines == [
+        "enabled",
+        "active",
+        "drwxr-xr-x root /run/gatelink-lm",
+        "srw-rw-rw- root /run/gatelink-lm/service.sock",
+        "CapEff: 0000000000001000",  # CAP_NET_ADMIN
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+        "may not have tunnels: add the user to the group gatelink,",
+        "192.168.50.10 via 198.18.0.1 dev gl0",
+        "198.18.0.1 dev gl0 proto kernel scope link src 198.18.0.2",
+        "192.168.50.10 plc.press.acme.gatelink",
+        "killed",
+        "127.0.0.1 localhost",
+        "open",
+        "inactive",
+        "nothing",
+    ]
