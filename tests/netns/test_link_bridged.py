@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from lab import CommandFailed, Lab, Process, knock, ping
+from lab import CommandFailed, Lab, Process, knock, ping, wait_until
 from lab.products import APPLIANCE, DEVICE, PLC_ADDRESS, USER, System
 from lab.simulators import STATION_MAC
-from netns.link_ground import quick_system, traces, wait_for_session_end, wait_for_traces
+from netns.link_ground import (
+    Poller,
+    quick_system,
+    session_of,
+    traces,
+    wait_for_session_end,
+    wait_for_traces,
+    wait_until_resumed,
+)
 from netns.segment import FRAMES, IDENTIFY, LIST_IDENTITY, NEIGHBOUR, PC_ADDRESS, mac_of, populate, run
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
@@ -167,6 +175,31 @@ def test_nothing_that_is_not_granted_passes(system: System, session: dict[str, A
     at_pc.wait_for_line(f"icmp {PLC_ADDRESS} > {PC_ADDRESS} 0", 60)
     assert ways(news(ear, seen)) <= {(PC_ADDRESS, target) for target in GRANTED}
     assert {source for source, _ in ways(at_pc.lines[1:])} <= GRANTED
+
+
+def test_same_frames_go_on_when_the_line_was_cut_and_came_back(system: System, session: dict[str, Any]) -> None:
+    lab, pc, gl = system.lab, system.lab.pc, session["interface"]
+    own_mac = mac_of(pc, gl)
+    poller = Poller(pc, patience_s=280.0)
+    lab.line("factory-site").cut()
+    try:
+        # Longer than any keepalive: every party knows that the line is dead, and the SiteManager took its TAP away.
+        wait_until(lambda: not system.sm.ask("status")["sessions"], 60, "the SiteManager to end the session")
+        wait_until(lambda: not system.gm.ask("sessions", "list"), 60, "the GateManager to end the session")
+        found = session_of(system.lm)
+        assert found is not None
+        assert (found["state"], found["interface"]) == ("reconnecting", gl)
+        answers = len(poller.answers)
+    finally:
+        lab.line("factory-site").mend()
+    resumed = wait_until_resumed(system.lm, 90)
+    assert (resumed["mode"], resumed["interface"], mac_of(pc, gl)) == ("bridged", gl, own_mac)
+    poller.wait_for_answer(120)
+    assert len(poller.answers) > answers
+    poller.stop()
+    assert "lost" not in poller.process.log, "the connection to the PLC did not outlive the break"
+    assert run(pc, IDENTIFY, gl, "30") == f"press-io {STATION_MAC}"
+    assert run(pc, LIST_IDENTITY, gl, BROADCAST) == f"{NEIGHBOUR} Rockwell Automation"
 
 
 def test_nothing_is_left_at_either_end_when_the_session_is_over(
