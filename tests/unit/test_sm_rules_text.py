@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gatelink.messages import DeviceAccess, Devices, OpenSession, Service, TunnelAddresses
+from gatelink.messages import DeviceAccess, Devices, OpenSession, Push, Service, TunnelAddresses
 from sitemanager.core.desired import MARK, DesiredState, SessionNetwork, connection_mark, session_network
 from sitemanager.core.rules import granted_ranges, no_ruleset, ruleset
 
@@ -39,6 +39,22 @@ CASES = {
                     DeviceAccess("d", "plc", "192.168.50.10", (MODBUS,), virtual_address="100.96.0.1"),
                     DeviceAccess("s", "drive", "", (MODBUS,), virtual_address="100.96.0.2", serial_port="usb-1"),
                 ),
+            ),
+            ("eth1",),
+        ),
+        ("eth1",),
+    ),
+    "pushes": (
+        DesiredState(
+            (
+                session(
+                    0,
+                    DeviceAccess(
+                        "d", "logger", "192.168.50.12", (), pushes=(Push("r1", 1883, 61000), Push("r2", 514, 61001))
+                    ),
+                    plc(MODBUS),
+                ),
+                session(1, plc(MODBUS)),
             ),
             ("eth1",),
         ),

@@ -36,6 +36,8 @@ from .user_peer import UserPeer
 _NOT_GRANTED: Final = "you may not reach this, or it does not exist"
 _REPEAT_S: Final = 60.0
 """The same refusal of the same user is recorded once in this time: an LM that tries on and on fills no log."""
+_RELAY_REPEAT_S: Final = 86400.0
+"""The same for permanent relays, which are asked for day and night."""
 _log = logging.getLogger("gm.sessions")
 
 
@@ -74,6 +76,7 @@ class Sessions:
         self._closing: dict[str, tuple[Session, str, str]] = {}
         """Ended while the relay carried them: their last byte counts are still to come."""
         self._refusals = Repeats(_REPEAT_S)
+        self._relay_refusals = Repeats(_RELAY_REPEAT_S)
         self._notes: set[asyncio.Task[None]] = set()
 
     async def open(self, user: UserPeer, request: Connect) -> None:
@@ -82,7 +85,8 @@ class Sessions:
             await self._open(user, request)
         except Refused as error:
             key = f"{user.user_id} {request.appliance_id} {error.code}"
-            if self._refusals.is_new(key, self._clock()):
+            refusals = self._relay_refusals if request.for_relays else self._refusals
+            if refusals.is_new(key, self._clock()):
                 by = Actor(user.user_id, user.name, (), "lm", user.address)
                 text, resumes = str(error), request.resume_session_id
                 self._note(

@@ -326,7 +326,8 @@ class Session:
         if ending is not None:
             self._count(await ending)
         self.wiring.close()
-        self._note(f"ended: {reason}")
+        if self._key_sha256 or not self.for_relays:  # relays are tried for ever, and say themselves what is wrong
+            self._note(f"ended: {reason}")
         if reason != DISCONNECTED and self.session_id:
             self._tell(reason)
         self.gone.set()
