@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize
 
-from browser.conftest import ARGUMENTS, CHROMIUM
+from browser.conftest import ARGUMENTS, CHROMIUM, PATIENCE_MS
 from lab import Lab, MissingRights, Place
 from lab.processes import Process
 from lab.products import DOMAIN, GateManager, SiteManager
 from lab.rights import has_every_user
 
 _BIN = Path(sys.executable).parent
+PATIENCE_S = PATIENCE_MS / 1000
 ADDRESS = "10.0.0.1"
 URL = f"https://{ADDRESS}"
 PHONE: ViewportSize = {"width": 360, "height": 640}
@@ -27,7 +28,10 @@ PAGES = (
     "status", "uplinks", "network", "gatemanager", "devices", "serial", "access", "diagnosis", "log", "backup",
     "firmware", "restart",
 )  # fmt: skip
-TRIAL_S = 6
+TRIAL_S = 90
+"""Of the daemon in these tests: time for whoever keeps a change, however busy the machine is."""
+SHORT_TRIAL_S = 10
+"""Where nobody keeps it: time to see that it is on trial."""
 
 
 class Unit:
@@ -54,18 +58,25 @@ class Unit:
         self.gm.run("domains", "add", DOMAIN)
 
     def start_daemon(self, trial_s: float = TRIAL_S) -> None:
-        """A run of the daemon, with trials that are quickly over."""
+        """A run of the daemon."""
         argv = [str(_BIN / "sm"), "run", "--trial-s", str(trial_s), "--page-user", self.user]
         environment = {"PYTHONUNBUFFERED": "1", **self.sm.environment}
         self.sm.process = self.lab.site.start(argv, name="sm", env=environment)
-        self.sm.process.wait_for_line("not enrolled yet|connected to", 20)
+        self.sm.process.wait_for_line("not enrolled yet|connected to", PATIENCE_S)
+
+    def restart_daemon(self, trial_s: float) -> None:
+        """Another run of it, with trials of another length."""
+        assert self.sm.process is not None
+        self.sm.process.terminate()
+        self.sm.process.wait(PATIENCE_S)
+        self.start_daemon(trial_s)
 
     def start_page(self) -> None:
         """A run of the page's process."""
         argv = [str(_BIN / "sm"), "page", "--user", self.user]
         environment = {"PYTHONUNBUFFERED": "1", **self.sm.environment}
         self.page = self.lab.site.start(argv, name="page", env=environment)
-        self.page.wait_for_line("is on eth1", 20)
+        self.page.wait_for_line("is on eth1", PATIENCE_S)
 
     def memory_kb(self, what: str) -> tuple[int, int]:
         """Of daemon and page: ``Rss`` or ``Pss`` (shared pages count for each who shares them in part)."""

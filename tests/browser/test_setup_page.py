@@ -14,7 +14,9 @@ from browser.technician import (
     DESK,
     PAGES,
     PASSWORD,
+    PATIENCE_S,
     PHONE,
+    SHORT_TRIAL_S,
     TRIAL_S,
     URL,
     Unit,
@@ -30,7 +32,6 @@ from lab import knock, wait_until
 from lab.products import DOMAIN
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
-STAY_S = 10_000
 
 
 class Story:
@@ -65,7 +66,7 @@ def story(new_unit: Unit, chromium: Browser) -> Story:
     page = context.new_page()
 
     def look(step: str, heading: str) -> None:
-        expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=STAY_S)
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
         page.wait_for_load_state()
         story.steps.append(step)
         story.faults += [f"{step}: {overflow(page)} pixels too wide"] if overflow(page) > 0 else []
@@ -109,6 +110,15 @@ def story(new_unit: Unit, chromium: Browser) -> Story:
 
 
 @pytest.fixture
+def _short_trial(new_unit: Unit, story: Story) -> Iterator[None]:
+    """A daemon that undoes a change soon; before a browser looks at it, and until none does."""
+    assert story.steps
+    new_unit.restart_daemon(SHORT_TRIAL_S)
+    yield
+    new_unit.restart_daemon(TRIAL_S)
+
+
+@pytest.fixture
 def context(new_unit: Unit, story: Story, chromium: Browser) -> Iterator[BrowserContext]:
     """A browser that is logged in on a unit that is connected; it complains of nothing."""
     assert story.steps
@@ -119,7 +129,7 @@ def context(new_unit: Unit, story: Story, chromium: Browser) -> Iterator[Browser
     if page.url.endswith("/login"):
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="press")).to_be_visible(timeout=STAY_S)
+    expect(page.get_by_role("heading", name="press")).to_be_visible()
     story.cookies = context.storage_state()
     page.close()
     yield context
@@ -202,16 +212,17 @@ def test_nobody_comes_in_when_it_is_locked_on_the_page(new_unit: Unit, page: Pag
     expect(page.locator(".lock .state")).to_have_text("Allowed")
 
 
+@pytest.mark.usefixtures("_short_trial")
 def test_changed_address_is_rolled_back_when_the_page_is_not_reached_with_it(new_unit: Unit, page: Page) -> None:
     page.goto(f"{URL}/network")
     page.get_by_label("Own address on this port").fill("10.9.9.1/24")
     page.get_by_role("button", name="Try this").click(no_wait_after=True)
     sm = new_unit.sm
     assert sm.process is not None
-    sm.process.wait_for_line("a change is on trial", 20)
+    sm.process.wait_for_line("a change is on trial", PATIENCE_S)
     assert "10.9.9.1/24" in sm.place.run(["ip", "addr", "show", "eth1"]).stdout
-    sm.process.wait_for_line("the change was undone: nobody kept it", TRIAL_S + 10)
-    wait_until(lambda: knock(new_unit.laptop, "10.0.0.1", 443) == "open", 5, "the page at its old address")
+    sm.process.wait_for_line("the change was undone: nobody kept it", PATIENCE_S)
+    wait_until(lambda: knock(new_unit.laptop, "10.0.0.1", 443) == "open", PATIENCE_S, "the page at its old address")
     assert "10.9.9.1" not in sm.place.run(["ip", "addr", "show", "eth1"]).stdout
     page.goto(f"{URL}/network")
     expect(page.get_by_role("status")).to_contain_text("The change was undone")
@@ -224,13 +235,14 @@ def test_change_is_kept_when_the_gatemanager_is_reached_with_it(new_unit: Unit, 
     page.get_by_role("button", name="Try this").click()
     expect(page.locator("[data-countdown]")).to_be_visible()
     keep = page.get_by_role("button", name="Keep the change")
-    expect(keep).to_be_enabled(timeout=STAY_S)
+    expect(keep).to_be_enabled()
     keep.click()
     expect(page.get_by_text("The change is kept.")).to_be_visible()
     assert new_unit.sm.ask("status")["way"].endswith(":443")
     assert "ports = [443, 11444, 80]" in new_unit.sm.run("config", "show").stdout
 
 
+@pytest.mark.usefixtures("_short_trial")
 def test_change_is_undone_when_the_gatemanager_stays_away_with_it(new_unit: Unit, page: Page) -> None:
     before = connected_since(new_unit)
     assert new_unit.sm.process is not None
@@ -243,9 +255,9 @@ def test_change_is_undone_when_the_gatemanager_stays_away_with_it(new_unit: Unit
     page.get_by_role("button", name="Try this").click()
     expect(page.get_by_text("Waiting for the GateManager")).to_be_visible()
     expect(page.get_by_role("button", name="Keep the change")).to_be_disabled()
-    new_unit.sm.process.wait_for_line("the change was undone", TRIAL_S + 10, after=said)
+    new_unit.sm.process.wait_for_line("the change was undone", PATIENCE_S, after=said)
     factory.open()
-    wait_until(lambda: connected_since(new_unit) > before, 20, "the connection")
+    wait_until(lambda: connected_since(new_unit) > before, PATIENCE_S, "the connection")
 
 
 def test_unit_comes_back_with_the_old_configuration_when_the_daemon_dies_during_a_trial(
@@ -258,11 +270,11 @@ def test_unit_comes_back_with_the_old_configuration_when_the_daemon_dies_during_
     page.get_by_role("button", name="Try this").click(no_wait_after=True)
     sm = new_unit.sm
     assert sm.process is not None
-    sm.process.wait_for_line("a change is on trial", 20, after=said)
+    sm.process.wait_for_line("a change is on trial", PATIENCE_S, after=said)
     assert "10.9.9.1/24" in sm.place.run(["ip", "addr", "show", "eth1"]).stdout
     sm.kill9()
     new_unit.start_daemon()
-    wait_until(lambda: knock(new_unit.laptop, "10.0.0.1", 443) == "open", 5, "the page at its old address")
+    wait_until(lambda: knock(new_unit.laptop, "10.0.0.1", 443) == "open", PATIENCE_S, "the page at its old address")
     assert "10.9.9.1" not in sm.place.run(["ip", "addr", "show", "eth1"]).stdout
     page.goto(f"{URL}/login")
     expect(page.get_by_label("Password")).to_be_visible()
@@ -298,7 +310,7 @@ def test_page_is_neither_reached_from_outside_nor_by_another_name(new_unit: Unit
     assert story.steps
     for port in (80, 443):
         assert knock(new_unit.lab.factory, "10.20.1.2", port) != "open"
-    curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-m", "5"]
+    curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-m", f"{PATIENCE_S:.0f}"]
     laptop = new_unit.laptop
     assert laptop.run([*curl, f"{URL}/login"]).stdout == "200"
     assert laptop.run([*curl, "-H", "Host: evil.example", f"{URL}/login"]).stdout == "421"
@@ -321,12 +333,12 @@ def test_unit_is_adopted_without_a_claim_after_it_forgot_its_gatemanager(new_uni
     page.goto(f"{URL}/gatemanager")
     page.get_by_label("To be sure").fill("forget")
     page.get_by_role("button", name="Forget the GateManager").click()
-    assert sm.process.wait(10) == 0
+    assert sm.process.wait(PATIENCE_S) == 0
     new_unit.start_daemon()
     page.goto(f"{URL}/login")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="The way out of the site")).to_be_visible(timeout=STAY_S)
+    expect(page.get_by_role("heading", name="The way out of the site")).to_be_visible()
     page.goto(f"{URL}/setup/claim")
     page.get_by_text("Without a claim").click()
     page.get_by_label("Address of the GateManager").fill("203.0.113.10")
