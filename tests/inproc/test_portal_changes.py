@@ -21,6 +21,7 @@ from gm_server.access.weeks import DAY_NAMES, describe
 from gm_server.accounts.users import get_user
 from gm_server.acts.grants import GrantView, list_grants
 from gm_server.acts.paging import Paging
+from gm_server.acts.users import UserChange, change_user
 from gm_server.database.tables import AuditEntry, RoleRecord
 from gm_server.texting.settings import (
     HttpProvider,
@@ -33,6 +34,7 @@ from gm_server.texting.settings import (
 )
 from inproc.gm_running import Appliance, RunningGm, User, open_session, running_gm
 from inproc.portal_person import Person
+from inproc.text_service import text_service
 
 BY = at_the_console("root")
 SECRET = "only once typed"
@@ -196,5 +198,29 @@ def test_grant_keeps_all_its_hours_when_it_is_made_and_changed_by_form(tmp_path:
             answer = await ada.send(f"/grants/{grant.id}/edit", **who, hours="weekly", **wrong)
             assert answer.status_code == 422
             assert _lines(answer.text)[:2] == [("mon", "06:00", "25:00"), ("sun", "01:00", "02:00")]
+
+    asyncio.run(scenario())
+
+
+def test_button_sends_a_test_by_every_provider_in_turn_and_the_log_shows_what_came_of_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _administrator(tmp_path) as (gm, ada):
+            lost = HttpProvider(name="lost one", url="http://127.0.0.1:9/send")
+            async with text_service(gm, lost) as service:
+                await ada.open("/settings/sms")
+                assert "no mobile number" in (await ada.send("/settings/sms/test")).text
+                change = UserChange(phone="+4915112345678")
+                gm.write(change_user, BY, "ada", change, gm.clock())
+                await ada.open("/settings/sms")
+                answer = await ada.send("/settings/sms/test")
+                assert answer.status_code == 200
+                assert "lost one" in answer.text
+                assert "cannot be reached" in answer.text
+                assert [to for to, _ in service.sent] == ["+4915112345678"]
+            log = (await ada.open("/audit?event=message")).text
+            assert all(word in log for word in ("message.failed", "message.sent", "lost one", "service"))
+            assert "15112345678" not in log
+            # Where the providers are set up it is seen as well.
+            assert "lost one" in (await ada.open("/settings/sms")).text
 
     asyncio.run(scenario())
