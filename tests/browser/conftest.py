@@ -19,6 +19,7 @@ ARGUMENTS = (
 )
 
 PATIENCE_MS = 60_000
+"""For whatever is waited for: several programs share the machine with the browser."""
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +41,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def patience() -> Iterator[None]:
-    """For pages behind which several programs share the machine with the browser."""
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> None:
+    """What is not there yet is waited for; what is there at once costs nothing."""
     expect.set_options(timeout=PATIENCE_MS)
-    yield
-    expect.set_options(timeout=None)

@@ -30,7 +30,7 @@ from gm_server.web.visitors import COOKIE, cookie_text
 from inproc.gm_running import Appliance, Clock, RunningGm, User, make_directory
 
 R = TypeVar("R")
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 HOUR_S = 3600.0
 
 

@@ -107,7 +107,6 @@ def test_who_is_new_is_asked_for_an_invitation(whole: LoginBench, page: Page) ->
         whole.home.write(whole.home.profile_path, before)
 
 
-@pytest.mark.usefixtures("patience")
 def test_invitation_is_read_from_a_picture_that_is_chosen_dropped_pasted_or_filmed(
     whole: LoginBench, page: Page, playwright: Playwright, tmp_path: Path
 ) -> None:
@@ -187,7 +186,6 @@ def _carried(page: Page, data: bytes) -> JSHandle:
     return page.evaluate_handle(script, b64encode(data).decode())
 
 
-@pytest.mark.usefixtures("patience")
 def test_person_imports_a_file_into_another_profile_and_goes_back_and_forth(whole: LoginBench, page: Page) -> None:
     page.locator("#password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()

@@ -89,7 +89,6 @@ def _client(system: System, address: str, *options: str) -> Process:
     return system.lab.pc.start(words, name="client", env={"PYTHONPATH": str(_TESTS), "PYTHONUNBUFFERED": "1"})
 
 
-@pytest.mark.usefixtures("patience")
 def test_person_reads_the_plc_by_clicking(system: System, playwright: Playwright) -> None:
     directory = system.lm.directory / "desktop"
     directory.mkdir()

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Error, Page, Playwright
 from sqlalchemy.orm import Session
 
 from browser.certificate_browser import PASSWORD, chromium_at, make_home, need_certutil
+from browser.conftest import PATIENCE_MS
 from browser.gm_plant import Plant
 from gatelink.identity import to_pkcs12
 from gm_server.accounts.users import get_user
@@ -19,6 +20,7 @@ from inproc.parties import party_identity
 from inproc.text_service import TextService, text_service
 
 QUICK_MS = 6000
+"""Longer than a page takes that nobody has to answer for."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def test_nothing_is_asked_when_the_browser_has_no_certificate_of_ours(
         with chromium_at(playwright, home, plant.url, chooses=False) as context:
             page = context.pages[0]
             # A dialog would hold the page up until somebody answered it: this is what happens below.
-            page.goto(f"{plant.url}/sign-in", timeout=QUICK_MS)
+            page.goto(f"{plant.url}/sign-in", timeout=PATIENCE_MS)
             page.get_by_label("User name").fill("ada")
             _fill_in(page)
             page.get_by_text("this account needs its certificate").wait_for()

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from sqlalchemy.orm import Session
 
 from browser.gm_plant import Plant, furnish, running_plant
 from gatelink import messages
@@ -22,12 +23,13 @@ from gatelink.identity import new_key
 from gatelink.link.enrolment import ask_for_place
 from gatelink.messages import EnrolWaiting
 from gm_server.cli.program import program
-from inproc.gm_running import Appliance, OpenedSession, open_session
+from gm_server.database.tables import SessionRecord
+from inproc.gm_running import Appliance, OpenedSession, open_session, until
 from lm_client.pictures import invitation_in, read_picture
 
 ROOT: Final = Path(__file__).parents[2]
 SIZE: Final = {"width": 1120, "height": 700}
-DEADLINE_MS: Final = 15_000
+DEADLINE_MS: Final = 60_000
 SM_KEY: Final = new_key()
 
 
@@ -190,8 +192,14 @@ def _watch_and_end(plant: Plant, ada: Page, session: OpenedSession) -> None:
     _picture(ada, "end-session")
     ada.get_by_role("button", name="End session").click()
     assert plant.run(session.is_cut())
-    expect(ada.get_by_text("Over").first).to_be_visible()
+    expect(ada.get_by_text("Over", exact=True).first).to_be_visible()
     session.close()
+    # The record of the end is written behind it.
+    plant.run(until(lambda: plant.gm.read(_has_ended, session.session_id)))
+
+
+def _has_ended(records: Session, session_id: str) -> bool:
+    return records.get_one(SessionRecord, session_id).ended_at is not None
 
 
 def _find_it_all(ada: Page, plant: Plant, tmp_path: Path) -> None:
