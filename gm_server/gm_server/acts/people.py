@@ -1,6 +1,7 @@
-"""One's own account: password, second factors, certificates, browsers. Everybody may, in person: no token may.
+"""One's own account: password, second factors, certificates, browsers. Everybody may, in person.
 
-Dangerous ones want a fresh proof of the person; the portal asks for it before it calls.
+Dangerous ones want a fresh proof of the person; the portal asks for it before it calls. A token may look, and may sign
+out: what makes a way in, or takes a protection away, is for nobody who only holds a secret (decision 0151).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from gatelink.exceptions import InputError
 from gatelink.identity import Identity, issue, make_request, new_key, serial_text, to_pkcs12
-from gm_server.access.actors import Actor
+from gm_server.access.actors import Actor, Permission
 from gm_server.accounts import factors, passkeys, web_sessions
 from gm_server.accounts.attempts import Person
 from gm_server.accounts.invitations import set_password
@@ -99,7 +100,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 def own_account(session: Session, by: Actor, now: float) -> Account:
     """Return one's own account."""
-    person, user = _own(session, by)
+    person, user = _own(session, by, Permission.SEE)
     return Account(
         name=user.name,
         full_name=user.full_name,
@@ -122,7 +123,7 @@ def own_account(session: Session, by: Actor, now: float) -> Account:
 
 def change_language(session: Session, by: Actor, language: str, now: float) -> None:
     """Read the portal in another language."""
-    _, user = _own(session, by)
+    _, user = _own(session, by, Permission.CHANGE)
     user.language = check_text(language, "the language", 8)
     session.flush()
 
@@ -216,7 +217,7 @@ def invite_own_link_manager(session: Session, by: Actor, sender: Sender, now: fl
 
 def sign_out(session: Session, by: Actor, session_id: str, now: float) -> None:
     """Sign one of one's own browsers out. Idempotent."""
-    person, _ = _own(session, by)
+    person, _ = _own(session, by, Permission.CHANGE)
     if web_sessions.end_session(session, person.user_id, session_id):
         _record(session, by, person, Event.LOGOUT, now, browser=session_id)
 
@@ -226,7 +227,7 @@ def sign_out_link_manager(session: Session, by: Actor, certificate_id: str, now:
 
     The running server does it then (``service.live``). To keep a lost PC out its certificate is to be revoked.
     """
-    person, user = _own(session, by)
+    person, user = _own(session, by, Permission.CHANGE)
     kept = _own_certificate(session, user.id, certificate_id, now)
     _record(session, by, person, Event.LOGOUT, now, link_manager=serial_text(kept.certificate))
     return kept.certificate_sha256
@@ -234,18 +235,19 @@ def sign_out_link_manager(session: Session, by: Actor, certificate_id: str, now:
 
 def sign_out_others(session: Session, by: Actor, session_id: str, now: float) -> int:
     """Sign every browser out but this one; return how many."""
-    person, _ = _own(session, by)
+    person, _ = _own(session, by, Permission.CHANGE)
     count = web_sessions.end_sessions(session, person.user_id, but=session_id)
     if count:
         _record(session, by, person, Event.LOGOUT, now, browsers=count)
     return count
 
 
-def _own(session: Session, by: Actor) -> tuple[Person, User]:
+def _own(session: Session, by: Actor, permission: Permission | None = None) -> tuple[Person, User]:
+    """Return who acts; ``permission`` is what a token needs for it, None: no token may."""
     person = person_by_id(session, by.user_id) if by.user_id else None
     if person is None:
         raise Forbidden("this is for people with an account of their own")
-    if by.scopes is not None:
+    if by.scopes is not None and permission not in by.scopes:
         raise Forbidden("a token may not do this: sign in to the portal")
     return person, session.get_one(User, person.user_id)
 

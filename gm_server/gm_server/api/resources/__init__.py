@@ -6,7 +6,7 @@ from typing import Final
 
 from gm_server.api.endpoints import Endpoint
 
-from . import access, devices, firmware, people, places, records, relays, settings
+from . import access, account, devices, firmware, people, places, records, relays, settings
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *places.ENDPOINTS,
@@ -16,5 +16,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *access.ENDPOINTS,
     *relays.ENDPOINTS,
     *records.ENDPOINTS,
+    *account.ENDPOINTS,
     *settings.ENDPOINTS,
 )

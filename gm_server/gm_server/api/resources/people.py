@@ -18,6 +18,7 @@ from gm_server.acts.roles import RoleView
 from gm_server.acts.tokens import TokenView
 from gm_server.acts.users import NewUser, UserChange, UserState, UserView
 from gm_server.api.endpoints import Call, Endpoint
+from gm_server.service.live import Live
 
 from .places import Name, Reference
 
@@ -34,6 +35,13 @@ class OfUserQuery(Paging, frozen=True, forbid_unknown_fields=True):
     """Whose."""
 
     user: Reference = ""
+
+
+class UserConnection(msgspec.Struct, frozen=True):
+    """A LinkManager that is connected."""
+
+    since: float
+    address: str
 
 
 class NewInvitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +80,10 @@ class NewRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: Reference = ""
     domain: Reference | None = None
     """None: the whole server."""
+
+
+def _connections(live: Live, user: UserView) -> tuple[UserConnection, ...]:
+    return tuple(UserConnection(one.since, one.address) for one in live.users() if one.user_id == user.id)
 
 
 def _member(call: Call) -> str:
@@ -149,6 +161,17 @@ ENDPOINTS: Final = (
         scope="change",
         current=lambda session, call: users.get_user(session, call.by, call.id, call.now),
         work=lambda session, call: users.remove_user(session, call.by, call.id, call.now),
+    ),
+    Endpoint(
+        method="GET",
+        path="/users/{user_id}/connections",
+        name="listConnections",
+        summary="List a user's LinkManagers that are connected",
+        tag="Users",
+        scope="read",
+        answer=tuple[UserConnection, ...],
+        work=lambda session, call: users.get_user(session, call.by, call.id, call.now),
+        finish=_connections,
     ),
     Endpoint(
         method="POST",
