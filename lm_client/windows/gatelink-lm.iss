@@ -33,6 +33,10 @@ Filename: "{sys}\sc.exe"; Parameters: "create gatelink-lm binPath= ""\""{app}\lm
 Filename: "{sys}\sc.exe"; Parameters: "failure gatelink-lm reset= 60 actions= restart/1000/restart/1000/restart/5000"; Flags: runhidden
 Filename: "{sys}\sc.exe"; Parameters: "start gatelink-lm"; Flags: runhidden
 
+[UninstallDelete]
+Type: files; Name: "{app}\service.log"
+Type: files; Name: "{app}\service.log.1"
+
 [UninstallRun]
 Filename: "{sys}\sc.exe"; Parameters: "stop gatelink-lm"; Flags: runhidden; RunOnceId: "stop"
 Filename: "{app}\lm.exe"; Parameters: "service --clean-up"; Flags: runhidden; RunOnceId: "cleanup"

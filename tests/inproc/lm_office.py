@@ -51,7 +51,6 @@ from gatelink.tunnel.pump import Pump, PumpEnd
 from gatelink.wire import ALPN_CONTROL, ALPN_RELAY
 from gm_server.access.alternatives import avoiding
 from inproc.parties import ScriptedGm, party_identity
-from lm_client.agent.journal import Journal
 from lm_client.agent.login import refuse_to_answer
 from lm_client.agent.program import Agent
 from lm_client.asking import ask
@@ -59,6 +58,7 @@ from lm_client.config import Config, LinkSettings, ServiceSettings, SessionSetti
 from lm_client.core.local import Answer, Failure, LoggedIn, Request
 from lm_client.home import Home, Profile
 from lm_client.host.fake import FakeNames, FakeNetwork, FakeTap
+from lm_client.journal import Journal
 from lm_client.service.callers import Callers
 from lm_client.service.listener import Listener
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gatelink.exceptions import InputError, PeerChanged
-from lm_client.agent.journal import MAX_BYTES, Journal
 from lm_client.agent.keys import KeyBook
 from lm_client.home import Home, Profile
+from lm_client.journal import MAX_BYTES, Journal
 
 ONE, TWO = b"\x01" * 32, b"\x02" * 32
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import re
 import threading
@@ -11,9 +13,14 @@ from typing import Any
 
 import pytest
 
+from lm_client.agent import network_watch
+from lm_client.agent.network_watch import NetworkWatch
 from lm_client.exceptions import HostError
 from lm_client.host.windows import dlls, scm
+from lm_client.host.windows.address_news import AddressNews
 from lm_client.host.windows.callers import WindowsCallers
+from lm_client.host.windows.proxy_settings import parse_servers, read_proxy_settings
+from lm_client.host.windows.service import with_log
 from lm_client.streams import pipe
 
 
@@ -130,3 +137,125 @@ def test_who_may_have_tunnels_on_windows_is_said_by_sid() -> None:
     assert WindowsCallers([anna]).may("S-1-5-18")
     assert not WindowsCallers([anna]).may("S-1-5-21-1-2-3-1002")
     assert "--allow-sid" in WindowsCallers([anna]).advice("S-1-5-21-1-2-3-1002")
+
+
+class _Addresses:
+    """iphlpapi as far as news of addresses go: calls back from a thread of its own, as Windows does."""
+
+    def __init__(self, error: int = 0) -> None:
+        self._error = error
+        self.callback = 0
+        self.cancelled: list[int | None] = []
+
+    def NotifyUnicastIpAddressChange(self, *arguments: Any) -> int:  # noqa: N802
+        family, place, context, initial, handle = arguments
+        assert (family, context, initial) == (0, None, 0)
+        self.callback = place.value
+        ctypes.cast(handle, ctypes.POINTER(ctypes.c_void_p))[0] = 77
+        return self._error
+
+    def CancelMibChangeNotify2(self, handle: ctypes.c_void_p) -> int:  # noqa: N802
+        self.cancelled.append(handle.value)
+        return 0
+
+    def change(self) -> None:
+        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)(self.callback)
+        thread = threading.Thread(target=call, args=(None, None, 0))
+        thread.start()
+        thread.join()
+
+
+def test_changed_addresses_are_told_by_windows_until_nobody_wants_to_know() -> None:
+    dll = _Addresses()
+    told: list[str] = []
+    news = AddressNews(dll, lambda: told.append(threading.current_thread().name))
+    dll.change()
+    dll.change()
+    assert len(told) == 2
+    assert threading.current_thread().name not in told
+    news.close()
+    news.close()
+    assert dll.cancelled == [77]
+    with pytest.raises(HostError, match="error 50"):
+        AddressNews(_Addresses(50), lambda: None)
+
+
+def test_lines_of_a_lost_address_are_given_up_when_windows_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    dll = _Addresses()
+    monkeypatch.setattr(network_watch, "watch_addresses", lambda tell: AddressNews(dll, tell))
+
+    async def run() -> None:
+        given_up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        watch = NetworkWatch(lambda: [("192.0.2.1", given_up.set_result)], lambda _text: None)
+        watch.start()
+        await asyncio.to_thread(dll.change)
+        async with asyncio.timeout(60):
+            assert await given_up == "this PC's address 192.0.2.1 is gone"
+        watch.close()
+        assert dll.cancelled == [77]
+        dll.change()  # it was under way while it was called off
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("proxy.example.com:3128", (("proxy.example.com", 3128),)),
+        ("http://proxy.example.com:8080/", (("proxy.example.com", 8080),)),
+        ("proxy", (("proxy", 80),)),
+        ("http=a:1;https=b:2;ftp=c:3;socks=d:4", (("b", 2), ("a", 1))),
+        ("https=b:2;http=b:2", (("b", 2),)),
+        ("socks=d:4", ()),
+        ("a:x;:5;=", ()),
+        ("", ()),
+    ],
+)
+def test_proxies_of_windows_settings_are_read(text: str, servers: tuple[tuple[str, int], ...]) -> None:
+    assert parse_servers(text) == servers
+
+
+class _Winreg:
+    """The module ``winreg`` over two tables."""
+
+    HKEY_LOCAL_MACHINE, HKEY_CURRENT_USER = "pc", "user"
+
+    def __init__(self, keys: dict[tuple[str, str], dict[str, object]]) -> None:
+        self._keys = keys
+
+    def OpenKey(self, root: str, key: str) -> contextlib.AbstractContextManager[dict[str, object]]:  # noqa: N802
+        if (root, key) not in self._keys:
+            raise FileNotFoundError
+        return contextlib.nullcontext(self._keys[root, key])
+
+    def QueryInfoKey(self, opened: dict[str, object]) -> tuple[int, int, int]:  # noqa: N802
+        return 0, len(opened), 0
+
+    def EnumValue(self, opened: dict[str, object], index: int) -> tuple[str, object, int]:  # noqa: N802
+        return *list(opened.items())[index], 1
+
+
+def test_proxy_is_the_users_unless_it_is_set_for_the_whole_pc() -> None:
+    settings = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+    policy = r"Software\Policies\Microsoft\Windows\CurrentVersion\Internet Settings"
+    user = {"ProxyEnable": 1, "ProxyServer": "mine:1", "AutoConfigURL": "http://wpad/wpad.dat"}
+    keys: dict[tuple[str, str], dict[str, object]] = {("user", settings): dict(user)}
+    assert read_proxy_settings(_Winreg(keys)) == ((("mine", 1),), "http://wpad/wpad.dat")
+    keys["user", settings]["ProxyEnable"] = 0
+    assert read_proxy_settings(_Winreg(keys)) == ((), "http://wpad/wpad.dat")
+    keys["pc", policy] = {"ProxySettingsPerUser": 0}
+    assert read_proxy_settings(_Winreg(keys)) == ((), "")
+    keys["pc", settings] = {"ProxyEnable": 1, "ProxyServer": "firm:2"}
+    assert read_proxy_settings(_Winreg(keys)) == ((("firm", 2),), "")
+
+
+def test_service_says_everything_in_a_file_beside_the_program(tmp_path: Path) -> None:
+    said: list[str] = []
+    say = with_log(tmp_path / "lm.exe", said.append)
+    say("uid S-1-5 connected")
+    say("two\nlines")
+    assert said == ["uid S-1-5 connected", "two\nlines"]
+    lines = (tmp_path / "service.log").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" ")[2] for line in lines] == ["uid S-1-5 connected", "two lines"]
+    with_log(tmp_path / "absent" / "lm.exe", said.append)("goes on")
+    assert said[2:] == ["no log: No such file or directory", "goes on"]

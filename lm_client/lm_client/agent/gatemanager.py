@@ -40,9 +40,9 @@ from lm_client import __version__
 from lm_client.config import Config
 from lm_client.core.refusals import is_final_login
 from lm_client.home import Home, Profile
+from lm_client.journal import Journal
 
 from .alarms import AlarmBook
-from .journal import Journal
 
 SOFTWARE: Final = f"lm {__version__}"
 REQUEST_TIMEOUT_S: Final = 15.0

@@ -16,10 +16,10 @@ from gatelink.messages import LoginAnswer, LoginChallenge, LoginResend, PinAlarm
 from gatelink.pins import Pin
 from lm_client.config import Config
 from lm_client.home import Home, Profile
+from lm_client.journal import Journal
 
 from .alarms import AlarmBook
 from .gatemanager import SOFTWARE, ways_of
-from .journal import Journal
 
 
 def ways_to(profile: Profile, config: Config) -> tuple[Endpoint, ...]:

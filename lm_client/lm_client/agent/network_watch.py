@@ -1,8 +1,8 @@
 """Notices what makes open lines worthless before their keepalives do: another address of the PC, or a PC that slept.
 
-The kernel tells of addresses and links that change (rtnetlink); a line whose own address is gone is given up at once.
-That the PC slept is seen by the clock that goes on meanwhile, that this program stood still (a virtual machine that was
-paused) by a look that comes late: every line is given up then, the far ends have done so.
+The system tells of addresses that change (Linux by rtnetlink, Windows by a call): a line whose own address is gone is
+given up at once. That the PC slept is seen by the clock that goes on meanwhile, that this program stood still (a
+virtual machine that was paused) by a look that comes late: every line is given up then, the far ends have done so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
+
+from lm_client.exceptions import HostError
+from lm_client.host.here import AddressNews, watch_addresses
 
 LOOK_S: Final = 5.0
 """Between two looks whether the PC slept."""
@@ -39,13 +42,16 @@ class NetworkWatch:
         self._seen_s = self._asleep_s()
         self._due_s = 0.0
         self._socket: socket.socket | None = None
+        self._news: AddressNews | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Listen to the kernel, where it tells; look at the clock anyway."""
+        """Listen to the system, where it tells; look at the clock anyway."""
         loop = asyncio.get_running_loop()
-        if sys.platform == "linux":
+        with contextlib.suppress(HostError):
+            self._news = watch_addresses(lambda: _tell(loop, self._settle))
+        if sys.platform == "linux" and self._news is None:
             with contextlib.suppress(OSError):
                 netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
                 netlink.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
@@ -62,6 +68,9 @@ class NetworkWatch:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        if self._news is not None:
+            self._news.close()
+            self._news = None
 
     def check(self) -> None:
         """Give up lines whose own address this PC does not have any more."""
@@ -76,6 +85,11 @@ class NetworkWatch:
         with contextlib.suppress(OSError):  # ENOBUFS: so much news that some was lost; there was some, that is enough
             while self._socket.recv(_READ_BYTES):
                 pass
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._timer is None or self._timer.cancelled():
+            return  # news that came while it was closed
         if self._settling is None or self._settling.when() <= asyncio.get_running_loop().time():
             self._settling = asyncio.get_running_loop().call_later(_SETTLE_S, self.check)
 
@@ -109,6 +123,12 @@ def has_address(address: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _tell(loop: asyncio.AbstractEventLoop, hear: Callable[[], None]) -> None:
+    """From a thread of the system, which may be later than the loop's end."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(hear)
 
 
 def _asleep_s() -> float:

@@ -35,6 +35,7 @@ from lm_client.core.local import (
 from lm_client.exceptions import AgentError
 from lm_client.home import Home, Profile
 from lm_client.host import here
+from lm_client.journal import Journal
 from lm_client.locks import Lock
 
 from .adapter import TakeTap
@@ -42,7 +43,6 @@ from .addresses import AddressBook, ReadRoutes
 from .alarms import AlarmBook
 from .door import make_door
 from .gatemanager import GateManager
-from .journal import Journal
 from .keys import KeyBook
 from .login import identity_by_password, pin_of, refuse_to_answer
 from .network_watch import NetworkWatch

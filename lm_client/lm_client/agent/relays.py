@@ -26,9 +26,9 @@ from gatelink.messages import (
 )
 from lm_client.config import RelaySettings
 from lm_client.core.local import RelayView
+from lm_client.journal import Journal
 
 from .gatemanager import GateManager
-from .journal import Journal
 from .relay_end import Counts, Networks, RelayEnd, Way
 from .relay_sockets import BindToInterface, bind_to_interface
 from .session import Session

@@ -15,11 +15,11 @@ from typing import Final
 from gatelink.messages import TunnelAddresses
 from lm_client.config import SessionSettings
 from lm_client.host import here
+from lm_client.journal import Journal
 
 from .adapter import Adapter, Plan, TakeTap, open_adapter
 from .addresses import AddressBook
 from .gatemanager import GateManager
-from .journal import Journal
 from .keys import KeyBook
 from .resolver import Resolver
 from .tree import Tree

@@ -9,10 +9,10 @@ from typing import Final
 from gatelink.exceptions import GatelinkError
 from gatelink.messages import AccessDecided, AccessRequested, ApplianceView, Done, RequestAccess, WatchTree
 from lm_client.core.local import AccessView, Appliances, AskForAccess
+from lm_client.journal import Journal
 
 from .addresses import AddressBook
 from .gatemanager import GateManager
-from .journal import Journal
 from .views import appliance_view
 
 MAX_REQUESTS: Final = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -21,6 +22,11 @@ from lm_client.home import Profile
 
 MAX_PAC_BYTES: Final = 256 * 1024
 _TIMEOUT_S: Final = 5.0
+_GNOME: Final = (
+    ("", "mode"),
+    ("", "autoconfig-url"),
+    *((scheme, key) for scheme in (".https", ".http") for key in ("host", "port")),
+)
 _PAC_PROXY: Final = re.compile(r"\b(?:PROXY|HTTPS?)\s+([A-Za-z0-9.-]{1,253}):(\d{1,5})\b")
 
 
@@ -31,7 +37,9 @@ async def proxy_findings(
     known = {(proxy.host, proxy.port) for proxy in config.link.proxies}
     findings: list[Finding] = []
     found = system_proxies(environment)
-    pac_url = environment.get("GATELINK_PAC_URL") or await asyncio.to_thread(_desktop_pac)
+    pac_url, set_proxies = await asyncio.to_thread(_windows_settings if sys.platform == "win32" else _desktop_settings)
+    pac_url = environment.get("GATELINK_PAC_URL") or pac_url
+    found += set_proxies
     if pac_url:
         found_in_pac, finding = await asyncio.to_thread(read_pac, pac_url)
         findings += [finding] if finding else []
@@ -97,22 +105,33 @@ async def _try(profile: Profile, config: Config, proxy: Proxy, where: str) -> Fi
     return Finding("proxy", "warn", f"the proxy {proxy.host}:{proxy.port}{said} leads to the GateManager", step)
 
 
-def _desktop_pac() -> str:
-    """Return the PAC file of a GNOME desktop, where there is one. Blocks."""
+def _windows_settings() -> tuple[str, list[tuple[Proxy, str]]]:
+    """Return the PAC file and the proxies of Windows' settings."""
+    from lm_client.host.windows.proxy_settings import read_proxy_settings
+
+    settings = read_proxy_settings()
+    return settings.pac_url, [(Proxy(host, port), "Windows' settings") for host, port in settings.servers]
+
+
+def _desktop_settings() -> tuple[str, list[tuple[Proxy, str]]]:
+    """Return the PAC file and the proxy of a GNOME desktop, where there is one. Blocks."""
+    asked = {name: _gsetting(*name) for name in _GNOME}
+    mode = asked["", "mode"]
+    if mode == "auto":
+        return asked["", "autoconfig-url"], []
+    for scheme in (".https", ".http") if mode == "manual" else ():
+        host, port = asked[scheme, "host"], asked[scheme, "port"]
+        if host and port.isdecimal() and 0 < int(port) < 65536:
+            return "", [(Proxy(host, int(port)), "the desktop's settings")]
+    return "", []
+
+
+def _gsetting(below: str, key: str) -> str:
+    argv = ["/usr/bin/gsettings", "get", f"org.gnome.system.proxy{below}", key]
     try:
-        mode, url = (
-            subprocess.run(
-                ["/usr/bin/gsettings", "get", "org.gnome.system.proxy", key],
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-            .stdout.strip()
-            .strip("'")
-            for key in ("mode", "autoconfig-url")
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return url if mode == "auto" else ""
+    return done.stdout.strip().strip("'")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from gatelink.tunnel.devices import FrameDevice, TapLike
 from lm_client.service.rules import KernelRoute
@@ -13,6 +14,13 @@ from lm_client.service.rules import KernelRoute
 _DRAIN_FRAMES: Final = 4096
 """Far above the adapter's queue: only bounds the loop."""
 _FRAME_BYTES: Final = 128 * 1024
+
+
+class AddressNews(Protocol):
+    """What tells of changed addresses."""
+
+    def close(self) -> None:
+        """Tell no more. Idempotent."""
 
 
 def routes_of_this_pc() -> list[KernelRoute]:
@@ -25,6 +33,19 @@ def routes_of_this_pc() -> list[KernelRoute]:
     from . import linux
 
     return linux.routes_of_this_pc()
+
+
+def watch_addresses(tell: Callable[[], None]) -> AddressNews | None:
+    """Have ``tell`` called, from whatever thread, when an address of this PC changes; None where a reader is told.
+
+    Raises HostError.
+    """
+    if sys.platform == "win32":
+        from .windows import address_news
+        from .windows.dlls import load
+
+        return address_news.AddressNews(load("iphlpapi"), tell)
+    return None
 
 
 def take_tap(number: int) -> TapLike | FrameDevice:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import c_int32, c_uint16, c_uint32, c_void_p, c_wchar_p
+from ctypes import c_int32, c_uint8, c_uint16, c_uint32, c_void_p, c_wchar_p
 from typing import Any, Final, TypeAlias
 
 Prototype: TypeAlias = tuple[Any, tuple[Any, ...]]
@@ -57,6 +57,7 @@ PROTOTYPES: Final[Mapping[str, Mapping[str, Prototype]]] = {
         "StartServiceCtrlDispatcherW": (_BOOL, (_POINTER,)),
     },
     "iphlpapi": {
+        "CancelMibChangeNotify2": (_DWORD, (_HANDLE,)),
         "ConvertInterfaceGuidToLuid": (_DWORD, (_POINTER, _POINTER)),
         "CreateIpForwardEntry2": (_DWORD, (_POINTER,)),
         "CreateIpNetEntry2": (_DWORD, (_POINTER,)),
@@ -68,6 +69,7 @@ PROTOTYPES: Final[Mapping[str, Mapping[str, Prototype]]] = {
         "GetUnicastIpAddressTable": (_DWORD, (c_uint16, _POINTER)),
         "InitializeIpForwardEntry": (None, (_POINTER,)),
         "InitializeUnicastIpAddressEntry": (None, (_POINTER,)),
+        "NotifyUnicastIpAddressChange": (_DWORD, (c_uint16, _POINTER, _POINTER, c_uint8, _POINTER)),
     },
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from lm_client.exceptions import HostError
+from lm_client.journal import Journal
 from lm_client.service.listener import Listener
 
 from .callers import WindowsCallers
@@ -20,11 +21,13 @@ from .registry import LocalMachine
 from .scm import WindowsService
 
 NAME: Final = "gatelink-lm"
+LOG: Final = "service.log"
 _TELL_TIMEOUT_S: Final = 10.0
 
 
 def run(path: Path, sids: tuple[str, ...], say: Callable[[str], None], *, clean_up: bool) -> None:
     """Serve until the SCM (or Ctrl-C, if a person typed the command) says stop. Raises GatelinkError."""
+    say = with_log(Path(sys.executable), say) if getattr(sys, "frozen", False) else say
     network = WindowsNetwork(load("iphlpapi"), load("kernel32"), LocalMachine())
     names = WindowsNames(LocalMachine(), _tell_dns_client)
     if clean_up:
@@ -49,7 +52,26 @@ def run(path: Path, sids: tuple[str, ...], say: Callable[[str], None], *, clean_
     if not service.dispatch():
         serve(lambda: None)
     if service.failure is not None:
+        say(f"ended: {service.failure}")
         raise HostError(f"the service ended: {service.failure}")
+
+
+def with_log(program: Path, say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a ``say`` that also writes ``service.log`` beside the program: who started the service has no console.
+
+    There only administrators and the system may write; in ``ProgramData`` anybody could lay a link in its place.
+    """
+    try:
+        journal = Journal(program.with_name(LOG))
+    except OSError as error:
+        say(f"no log: {error.strerror}")
+        return say
+
+    def both(text: str) -> None:
+        journal.note(text)
+        say(text)
+
+    return both
 
 
 def _tell_dns_client() -> None:

@@ -1,4 +1,4 @@
-"""``agent.log``: one line an event, no secrets, bounded (one file of 1 MiB and the one before)."""
+"""``agent.log``, ``service.log``: one line an event, no secrets, bounded (one file of 1 MiB and the one before)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CLOSE_ON_EXEC: Final = getattr(os, "O_CLOEXEC", 0)
 
 
 class Journal:
-    """Open for the agent's whole life; every line is in the file when ``note`` returns."""
+    """Open until ``close``; every line is in the file when ``note`` returns."""
 
     def __init__(self, path: Path, echo: TextIO | None = None) -> None:
         self._path = path
