@@ -6,12 +6,13 @@ and relay without the three programs around them. What these add is measured her
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from bench import probes
 from bench.results import Pair, Result
 from bench.scene import MODBUS_PORT, Scene, python_module
-from lab import Lab
+from lab import Lab, ping
 from lab.products import APPLIANCE, DEVICE, PLC_ADDRESS, System
 
 NAME = "products"
@@ -23,6 +24,7 @@ _TESTS = Path(__file__).resolve().parents[2]
 def measure(scene: Scene, rounds: int) -> list[Result]:
     """Throughput, Modbus requests and idle ping, each with the programs and without, in turn."""
     found: dict[tuple[str, str], list[Pair]] = {}
+    connects: list[Pair] = []
     with Lab(f"{scene.lab.prefix}p") as lab, System(lab) as system:
         _serve(lab, system)
         scene.take("gatelink")
@@ -30,10 +32,29 @@ def measure(scene: Scene, rounds: int) -> list[Result]:
             ours, bare = _measure(lab), _measure(scene.lab)
             for figure, value in ours.items():
                 found.setdefault(figure, []).append(Pair(value, bare[figure]))
+            connects.append(_connect(system))
+    connecting = Result(
+        "lm connect to the first answered ping", "s", "lm --version", tuple(connects), more_is_better=False
+    )
     return [
-        Result(f"whole system: {figure}", unit, "bare path", tuple(pairs), more_is_better=unit != "ms")
-        for (figure, unit), pairs in found.items()
+        connecting,
+        *(
+            Result(f"whole system: {figure}", unit, "bare path", tuple(pairs), more_is_better=unit != "ms")
+            for (figure, unit), pairs in found.items()
+        ),
     ]
+
+
+def _connect(system: System) -> Pair:
+    """How long a person waits, beside how long the command takes to start at all; what was open is open again."""
+    lm = system.lm
+    lm.run("disconnect", APPLIANCE)
+    begin = time.perf_counter()
+    lm.run("connect", APPLIANCE)
+    assert ping(system.lab.pc, PLC_ADDRESS, 1).received == 1
+    connected = time.perf_counter()
+    lm.run("--version")
+    return Pair(connected - begin, time.perf_counter() - connected)
 
 
 def _serve(lab: Lab, system: System) -> None:
