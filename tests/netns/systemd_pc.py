@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from lab import MissingRights, wait_until
 
-_DEADLINE_S: Final = 120.0
+_DEADLINE_S: Final = 400.0
 _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
 # $1 an empty directory, $2 the Debian, $3 where the console is, then the control groups to be in.
 _BOOT: Final = """
