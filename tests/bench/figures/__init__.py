@@ -14,6 +14,7 @@ from bench.figures import (
     products,
     relay_alone,
     throughput,
+    watched,
 )
 from bench.results import Result
 from bench.scene import Scene
@@ -30,5 +31,6 @@ FIGURES: dict[str, Callable[[Scene, int], Sequence[Result]]] = {
         products,
         fleet,
         portal,
+        watched,
     )
 }

@@ -66,7 +66,7 @@ def _measure(folder: Path, rounds: int) -> list[Result]:
     ]
     with subprocess.Popen(program, stderr=subprocess.DEVNULL) as server:
         try:
-            _wait_for(port)
+            wait_for(port)
             browser = Asker(port, {"Cookie": f"__Host-gatelink={made['cookie']}"})
             program_ = Asker(port, {"Authorization": f"Bearer {made['token']}"})
             results: list[Result] = []
@@ -83,22 +83,24 @@ def _asked(name: str, asker: Asker, address: str, rounds: int, pid: int) -> list
     """Answers a second, and what each costs the server: the latter says the same on a busy machine."""
     rates, costs = [], []
     for _ in range(rounds):
-        before_s = _processor_s(pid)
+        before_s = processor_s(pid)
         rate = asyncio.run(asker.rate(address, _SECONDS, _CONNECTIONS))
         rates.append(Pair(rate, 0))
-        costs.append(Pair((_processor_s(pid) - before_s) / max(rate * _SECONDS, 1) * 1000, 0))
+        costs.append(Pair((processor_s(pid) - before_s) / max(rate * _SECONDS, 1) * 1000, 0))
     return [
         Result(name, "1/s", "", tuple(rates)),
         Result(f"GM processor time, {name}", "ms", "", tuple(costs), more_is_better=False),
     ]
 
 
-def _processor_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until somebody serves there."""
     deadline = time.monotonic() + _START_S
     while True:
         try:
