@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, Page
 from sqlalchemy.orm import Session
 
+from browser.axe import serious
 from browser.gm_plant import Plant
 from gatelink.claims import claim_text
 from gm_server.accounts.users import add_user
@@ -61,6 +62,7 @@ def test_invited_person_makes_an_account_with_a_passkey_and_signs_in_with_it(bro
     link = _link(plant, "bob")
     page.goto(link)
     page.get_by_label("New password").fill(PASSWORD)
+    problems = serious(page)
     page.get_by_label("The same again").fill(PASSWORD)
     page.get_by_role("button", name="Make my account").click()
     page.get_by_role("heading", name="My account").wait_for()
@@ -68,11 +70,13 @@ def test_invited_person_makes_an_account_with_a_passkey_and_signs_in_with_it(bro
     session, key = _authenticator(page)
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill("blue key")
+    problems += serious(page)
     page.get_by_role("button", name="Add passkey").click()
     page.get_by_role("cell", name="blue key", exact=True).wait_for()
     page.get_by_role("link", name="Make new ones").click()
     page.get_by_role("button", name="Make recovery codes").click()
     page.locator("#codes").wait_for()
+    problems += serious(page)
     codes = page.locator("#codes code").all_inner_texts()
     assert len(codes) == 10
     page.get_by_role("link", name="I have them").click()
@@ -91,12 +95,16 @@ def test_invited_person_makes_an_account_with_a_passkey_and_signs_in_with_it(bro
     page.get_by_role("button", name="Use a passkey").click()
     page.get_by_text("The passkey was not used.").wait_for()
     assert page.url.startswith(f"{_base(plant)}/sign-in/code")
+    problems += serious(page)
     page.get_by_label("Code").fill(codes[0])
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("9 are left").wait_for()
+    problems += serious(page)
 
     # The link worked once.
     page.goto("about:blank")
     page.goto(link)
     page.get_by_text("this link is used, expired or damaged").wait_for()
+    problems += serious(page)
+    assert problems == []
     context.close()

@@ -43,7 +43,7 @@ TAGS = (
     ("Domains", "Appliances"),
     ("Claims", "Devices", "Firmware"),
     ("Users", "Tokens", "Account"),
-    ("Groups", "Roles", "Requests"),
+    ("Groups", "Roles", "Requests", "Relays"),
     ("Grants", "Sessions", "Alarms", "Audit", "Settings"),
 )
 _EXAMPLES = os.environ.get("GATELINK_API_EXAMPLES", "3")
