@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from gatelink.exceptions import Refused
-from gatelink.messages import DeviceAccess, Service, TunnelAddresses
+from gatelink.messages import DeviceAccess, Mode, Push, Service, TunnelAddresses
 from sitemanager.core.admission import HostNetwork, admit_devices, admit_tunnel
 from sitemanager.core.clock import GmClock
 from sitemanager.core.status import SessionStatus, Status, status_text
@@ -86,6 +86,28 @@ def test_tunnel_is_judged_when_a_session_is_announced(
     pc: str, gateway: str, prefix_length: int, code: str | None
 ) -> None:
     assert code_of_tunnel(pc, gateway, prefix_length) == code
+
+
+@pytest.mark.parametrize(
+    ("ports", "address", "mode", "code"),
+    [
+        ((1883, 514), "192.168.50.10", "routed", None),
+        ((1883, 1883), "192.168.50.10", "routed", "bad-push"),
+        ((80,), "192.168.50.10", "routed", "bad-push"),
+        ((1883,), "192.168.50.10", "bridged", "bad-push"),
+    ],
+)
+def test_pushes_are_judged_when_a_session_is_announced(
+    ports: tuple[int, ...], address: str, mode: Mode, code: str | None
+) -> None:
+    pushes = tuple(Push(f"r{number}", port, 61000 + number) for number, port in enumerate(ports))
+    device = DeviceAccess("d", "logger", address, (MODBUS,), mac="00:1b:1b:00:00:01", pushes=pushes)
+    found = None
+    try:
+        admit_devices((device,), HOST, ("eth1",), mode)
+    except Refused as error:
+        found = error.code
+    assert found == code
 
 
 def code_of_device(address: str, service: Service = MODBUS, dev: tuple[str, ...] = ("eth1",)) -> str | None:
