@@ -12,7 +12,7 @@ import pytest
 
 from qemu import emulator, kept
 from qemu.gateway import CARD
-from qemu.scene import DEADLINE_S, Scene
+from qemu.scene import Scene
 from qemu.system import wait_until_good
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,18 +44,22 @@ def card() -> Path:
 
 
 @pytest.fixture(scope="module")
-def connected(card: Path) -> Iterator[Scene]:
-    """A gateway that is connected and good. The first test of all pays for its boot; the others go on where it was."""
+def kept_scene(card: Path) -> Iterator[Scene]:
+    """The lab in which a gateway that is connected and good was kept. The first test of all pays for its boot."""
     wanted = kept.stamp()
     with Scene(lab_prefix(), card) as scene:
         if not kept.is_there(wanted):
             scene.set_up()
             wait_until_good(scene, "A")
             scene.keep(wanted)
-            scene.wait_until_online(DEADLINE_S)
-        else:
-            scene.go_on()
         yield scene
+
+
+@pytest.fixture(scope="module")
+def connected(kept_scene: Scene) -> Scene:
+    """A gateway that is connected and good."""
+    kept_scene.go_on()
+    return kept_scene
 
 
 @pytest.hookimpl(wrapper=True)

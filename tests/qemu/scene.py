@@ -67,13 +67,18 @@ class Scene:
 
     def go_on(self) -> None:
         """Go on where the kept gateway was connected and good; all that happened later is forgotten."""
+        self.lay_out()
+        self.rewind()
+        self.wait_until_online(DEADLINE_S)
+
+    def lay_out(self) -> None:
+        """The kept gateway's card and its GateManager, with the power off: as after a pulled plug."""
         gm = self.system.gm
         if gm.process is not None and gm.process.returncode is None:
             gm.process.terminate()
         kept.copy_tree(kept.DIRECTORY / "gm", gm.data)
         gm.start()
-        self.rewind()
-        self.wait_until_online(DEADLINE_S)
+        self.gateway.insert(kept.DIRECTORY / "card.img")
 
     def rewind(self) -> None:
         """The same, of the gateway alone: whoever does not ask the GateManager has it sooner."""

@@ -1,7 +1,7 @@
 """A bad new system gives way to the old one by itself, and the GateManager shows why.
 
-The bad system is written into slot B from outside, which costs the emulator nothing; what runs it is the command that
-RAUC calls when it has installed a bundle (`guard.slots set-primary B`). Installing itself is `test_qemu_updates`.
+The bad system and the boot state that RAUC's adapter leaves after an installation are written from outside, which costs
+the emulator nothing. Installing itself is `test_qemu_updates`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ import pytest
 from qemu import updates
 from qemu.scene import DEADLINE_S, Scene
 from qemu.system import (
-    SLOTS,
     boot_state,
-    booted,
-    configuration,
     runs,
     wait_for_audit,
     wait_until_connected,
@@ -72,25 +69,29 @@ TOLD = ("0.3.2", "0.3.3", "0.3.4")
 
 
 @pytest.mark.parametrize("version", BAD)
-def test_bad_system_falls_back_and_the_gatemanager_shows_why(connected: Scene, tmp_path: Path, version: str) -> None:
+def test_bad_system_falls_back_and_the_gatemanager_shows_why(kept_scene: Scene, tmp_path: Path, version: str) -> None:
     change, on_console, why = BAD[version]
-    kept, before = configuration(connected), booted(connected)
-    assert before[0] == "A"
+    gateway = kept_scene.gateway
     slot = updates.changed_slot(tmp_path, version, change)
-    connected.gateway.shell.run(f"{SLOTS} set-primary B; sync")
-    connected.gateway.pull_plug()
-    connected.gateway.write_slot("B", slot)
+    kept_scene.lay_out()
+    gateway.write_slot("B", slot)
+    updates.put_on_trial(gateway, "B")
     shutil.rmtree(tmp_path)
     begin = time.monotonic()
-    connected.gateway.power_on()
-    connected.gateway.emulator.wait_for_console(on_console, DEADLINE_S)
+    gateway.power_on()
+    gateway.emulator.wait_for_console(on_console, DEADLINE_S)
     sys.stdout.write(f"\n{version}: {on_console!r} after {time.monotonic() - begin:.0f} s\n")
-    runs(connected, *before)
-    assert f"fell_back={why}" in connected.gateway.shell.run("cat /run/gatelink/firmware")
-    assert "gl_b='0'" in boot_state(connected)
-    assert configuration(connected) == kept
-    sys.stdout.write(f"{version}: {before} runs after {time.monotonic() - begin:.0f} s\n")
+    if "starting anew" in on_console:
+        gateway.emulator.wait_for_console("sysrq: Resetting", DEADLINE_S)
+        # QEMU is minutes slow where a kernel is loaded over one whose code it has translated.
+        gateway.pull_plug()
+        gateway.power_on()
+    runs(kept_scene, "A", "0.1.0")
+    assert f"fell_back={why}" in gateway.shell.run("cat /run/gatelink/firmware")
+    assert "gl_b='0'" in boot_state(kept_scene)
+    sys.stdout.write(f"{version}: A runs after {time.monotonic() - begin:.0f} s\n")
     if version in TOLD:
-        wait_until_connected(connected)
+        # Who it is and whom it trusts was kept, or it would not come so far.
+        wait_until_connected(kept_scene)
         sys.stdout.write(f"{version}: connected after {time.monotonic() - begin:.0f} s\n")
-        wait_for_audit(connected, f"because of {why}")
+        wait_for_audit(kept_scene, f"because of {why}")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from guard import bootstate
 from image import bundle, slots
-from qemu.gateway import BUILD
+from qemu.gateway import BUILD, Gateway
 
 COMPATIBLE: Final = "gatelink-qemu-aarch64"
 
@@ -49,3 +50,15 @@ def flipped(source: Path, target: Path, offset: int) -> Path:
     data[offset] ^= 1
     target.write_bytes(data)
     return target
+
+
+def put_on_trial(gateway: Gateway, slot: str) -> None:
+    """What `guard.slots set-primary` does when RAUC has installed a bundle, with the power off."""
+    copies = []
+    with gateway.card.open("rb") as card:
+        for offset in bootstate.OFFSETS_BYTES:
+            card.seek(offset)
+            copies.append(card.read(bootstate.SIZE_BYTES))
+    values, index = bootstate.current((copies[0], copies[1]))
+    changed = {**bootstate.with_primary(values, slot), "gl_update": slot}
+    gateway.overwrite(bootstate.OFFSETS_BYTES[index], bootstate.encode(bootstate.advanced(changed)))
