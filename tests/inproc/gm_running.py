@@ -91,6 +91,7 @@ class RunningGm:
         self.directory = directory
         self.clock = clock
         self.server = Server(directory, clock)
+        self._kept: Database | None = None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -155,7 +156,20 @@ class RunningGm:
         return await enrol(self.endpoint, self.invitation(name), new_key(), "lm test", PASSWORD)
 
     @contextlib.contextmanager
+    def kept_connection(self) -> Iterator[None]:
+        """Read and write by one connection, which is still not the server's: to open one costs more than most work."""
+        with contextlib.closing(self.directory.database()) as database:
+            self._kept = database
+            try:
+                yield
+            finally:
+                self._kept = None
+
+    @contextlib.contextmanager
     def _database(self) -> Iterator[Database]:
+        if self._kept is not None:
+            yield self._kept
+            return
         database = self.directory.database()
         try:
             yield database
@@ -301,7 +315,8 @@ async def running_gm(path: Path, limits: Limits | None = None, **changes: Any) -
     gm = RunningGm(make_directory(path, **changes), Clock())
     await gm.server.start()
     try:
-        yield gm
+        with gm.kept_connection():
+            yield gm
     finally:
         await gm.server.close()
 
