@@ -10,7 +10,7 @@ from lab import Lab, wait_until
 from lab.products import APPLIANCE, GateManager
 from netns.link_ground import Poller, quick_system, session_of, wait_until_resumed
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(600)]
 PASSPHRASE = "nine wet otters"
 DEADLINE_S = 60
 
