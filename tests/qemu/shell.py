@@ -41,9 +41,12 @@ class Shell:
         while True:
             try:
                 self._ask("stty -echo; PS1=; PS2=\necho rea''dy\n", r"ready\r?\n", 15.0)
-            except TimedOut:
+            except (TimedOut, ConnectionRefusedError, FileNotFoundError):
+                # The last two: the emulator has only just been started.
                 if time.monotonic() > end:
                     raise TimedOut(f"no shell in the gateway within {deadline_s:g} s") from None
+                self.close()
+                time.sleep(0.2)
             else:
                 self._drain()
                 return
