@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from gatelink.exceptions import InputError, LinkError
-from lm_client.agent.relay_end import Counts, RelayEnd, Way
+from lm_client.agent.relay_end import Counts, Networks, RelayEnd, Way
 from lm_client.config import parse
 
 HERE = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -42,9 +42,7 @@ async def echo() -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def relay(
-    target_port: int, counts: Counts, *, sources: tuple[ipaddress.IPv4Network, ...] = HERE, most: int = 4
-) -> AsyncIterator[int]:
+async def relay(target_port: int, counts: Counts, *, sources: Networks = HERE, most: int = 4) -> AsyncIterator[int]:
     end = RelayEnd(Way("127.0.0.1", free_port(), "", "127.0.0.1", target_port, ""), sources, most, counts)
     end.start()
     try:
@@ -82,7 +80,7 @@ def test_every_byte_is_carried_and_counted_both_ways() -> None:
     async def story() -> None:
         counts = Counts()
         async with echo() as device, relay(device, counts) as port:
-            answers = await asyncio.gather(said_back(port, PIECE), said_back(port, b"x"))
+            answers = [*await asyncio.gather(said_back(port, PIECE), said_back(port, b"x"))]
             await until(lambda: not counts.open, "both to be over")
         assert answers == [PIECE, b"x"]
         assert (counts.opened, counts.refused) == (2, 0)
