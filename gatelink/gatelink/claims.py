@@ -64,7 +64,9 @@ def parse_claim(text: str, kind: Kind) -> Claim:
     noun = _NOUNS[kind]
     prefix = _PREFIXES[kind]
     if any(word.startswith(other) for other in _PREFIXES.values() if other != prefix):
-        raise InputError("this text is for the other side: an SM takes a claim (glc1_), an LM an invitation (gli1_)")
+        raise InputError(
+            "this is for the other side: a SiteManager takes a claim (glc1_), a LinkManager an invitation (gli1_)"
+        )
     if not word.startswith(prefix) or len(word) > _MAX_CHARACTERS:
         raise InputError(f"this is no {noun}: it should begin with {prefix}; copy the whole text again")
     encoded = word.removeprefix(prefix)

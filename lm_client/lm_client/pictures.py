@@ -62,7 +62,7 @@ def invitation_in(picture: Picture) -> str:
             refusals.append(str(error))
         else:
             return code.text
-    raise InputError(f"the QR code in this picture: {refusals[0]}")
+    raise InputError(f"the QR code was read, but {refusals[0]}")
 
 
 def read_picture(path: Path) -> Picture:

@@ -8,10 +8,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from gatelink.link.endpoints import Proxy
 from lm_client.core.branches import Branch, Branches, Leaf
 from lm_client.core.findings import clock_finding, route_findings, worst
 from lm_client.core.local import ApplianceView, DeviceView
 from lm_client.core.plot import History, Sample
+from lm_client.doctor import proxies
 from lm_client.home import Home
 from lm_client.page import peers
 from lm_client.page.keys import Door, make_word
@@ -126,3 +128,17 @@ def test_profile_is_a_home_of_its_own(tmp_path: object) -> None:
     for name in ("", "..", "a/b", "ä", "x" * 33):
         with pytest.raises(Exception, match="no name for a profile"):
             home.of_profile(name)
+
+
+def test_proxy_of_the_desktop_is_found_in_either_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {("", "autoconfig-url"): "http://wpad/a.pac", (".https", "host"): "", (".http", "host"): "proxy"}
+    said |= {(".https", "port"): "0", (".http", "port"): "3128"}
+    monkeypatch.setattr(proxies, "_gsetting", lambda below, key: said[below, key])
+    for mode, found in (
+        ("auto", ("http://wpad/a.pac", [])),
+        ("manual", ("", [(Proxy("proxy", 3128), "the desktop's settings")])),
+        ("none", ("", [])),
+        ("", ("", [])),
+    ):
+        said["", "mode"] = mode
+        assert proxies._desktop_settings() == found

@@ -6,6 +6,7 @@ Everything here blocks for some milliseconds and is meant for a thread, but ``wa
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -38,6 +39,11 @@ from lm_client.streams.watch import Watch
 MTU_BYTES: Final = 1500
 _TIMEOUT_S: Final = 30.0
 _READ_BYTES: Final = 64 * 1024
+_START: Final = (
+    "start `lm service`, with the Debian package by `sudo systemctl start gatelink-lm`"
+    if sys.platform != "win32"
+    else "start the Windows service gatelink-lm, in an administrator's console by `sc start gatelink-lm`"
+)
 A = TypeVar("A", bound=Answer)
 TakeTap = Callable[[int], TapLike | FrameDevice]
 """Makes a TAP of the descriptor that came from the service."""
@@ -129,7 +135,7 @@ def open_adapter(
     try:
         connection = connect(path, _TIMEOUT_S)
     except OSError as error:
-        raise ServiceError(f"the service with rights is not at {path} ({error.strerror}): start `lm service`") from None
+        raise ServiceError(f"the service with rights is not at {path} ({error.strerror}): {_START}") from None
     descriptor: int | None = None
     try:
         opened = _ask(connection, request, TunnelOpened)
