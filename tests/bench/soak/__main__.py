@@ -14,8 +14,8 @@ from bench.soak.unit import Unit
 from bench.soak.verdict import table, text, verdicts
 from lab import Lab, LabError
 
+# By then the daemon's log of 1,000 lines is full, and the allocator has seen every size.
 _WARM_SESSIONS = 1000
-# By then its log of 1,000 lines is full, and the allocator has seen every size.
 _BATCHES = 20
 _WARM_ALONE_S = 180.0
 _LOOK_S = 120.0

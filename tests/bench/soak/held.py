@@ -11,11 +11,16 @@ from pathlib import Path
 from lab import Place, Process, wait_until
 
 _COUNT_DEADLINE_S = 60.0
+_POOL = "asyncio_"
+"""The event loop's own pool, which looks names up: it fills as it is needed, to four more than there are cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Memory in KiB, everything else in pieces. ``descriptor_kinds`` and the rest say which, for people."""
+    """Memory in KiB, everything else in pieces; threads without the event loop's pool.
+
+    ``descriptor_kinds`` and what follows say which, for people.
+    """
 
     daemon_rss_kib: int
     daemon_private_kib: int
@@ -47,7 +52,7 @@ def held(place: Place, daemon: Process, page: Process, counts: Path) -> Held:
         daemon_private_kib=memory_kib(daemon.pid, "Private_Dirty"),
         page_rss_kib=memory_kib(page.pid, "Rss"),
         descriptors=kinds.total(),
-        threads=len(list(Path(f"/proc/{daemon.pid}/task").iterdir())),
+        threads=sum(not name.startswith(_POOL) for name in counted["threads"]),
         tasks=counted["tasks"],
         objects=counted["objects"],
         page_descriptors=_descriptors(page.pid).total(),

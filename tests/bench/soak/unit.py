@@ -35,6 +35,8 @@ class Unit(System):
             [str(_BIN / "sm"), "page", "--user", self.page_user], name="page", env=self._environment
         )
         self.page.wait_for_line("is on eth1", 60)
+        (appliance,) = (row for row in self.gm.ask("appliances", "list") if row["path"] == APPLIANCE)
+        self.appliance_id = str(appliance["id"])
 
     def start_lm(self) -> None:
         """An invited user with a certificate; ``caller`` logs in, and an agent would be in its way."""
@@ -42,8 +44,7 @@ class Unit(System):
 
     def call(self, count: int, at_once: int) -> str:
         """Open and close so many sessions; what the caller said of it."""
-        (appliance,) = (row for row in self.gm.ask("appliances", "list") if row["path"] == APPLIANCE)
-        arguments = (GM_ADDRESS, appliance["id"], str(self.lm.home), PASSWORD, str(count), str(at_once))
+        arguments = (GM_ADDRESS, self.appliance_id, str(self.lm.home), PASSWORD, str(count), str(at_once))
         caller = self.lab.pc.start_module("bench.soak.caller", *arguments, name="caller")
         said = caller.wait_for_line(r"done .*", 3600)[0]
         caller.wait(30)
