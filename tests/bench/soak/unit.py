@@ -47,7 +47,7 @@ class Unit(System):
         arguments = (GM_ADDRESS, self.appliance_id, str(self.lm.home), PASSWORD, str(count), str(at_once))
         caller = self.lab.pc.start_module("bench.soak.caller", *arguments, name="caller")
         said = caller.wait_for_line(r"done .*", 3600)[0]
-        caller.wait(30)
+        caller.wait(120)
         return said
 
     def at_rest(self) -> Held:
