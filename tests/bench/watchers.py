@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import ssl
@@ -20,6 +21,8 @@ from gm_server.ids import new_id
 from gm_server.web.visitors import COOKIE, cookie_text
 
 _DAY_S: Final = 86400.0
+_LOOK_S: Final = 1.0
+"""So often it is looked whether a stream failed, which would be waited for in vain."""
 
 
 def make(directory: DataDirectory, count: int) -> list[str]:
@@ -80,8 +83,13 @@ class Watchers:
     async def all_told(self, before: list[int]) -> None:
         """Wait until everybody was told of something since ``told`` was ``before``."""
         while any(now <= then for now, then in zip(self.told, before, strict=True)):
+            for task in self._tasks:
+                if task.done():
+                    task.result()
             self._news.clear()
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._news.wait()
 
     async def overview_s(self, number: int) -> float:
         """Open the overview as one of them; return how long it took, in seconds."""
@@ -92,16 +100,22 @@ class Watchers:
         return time.monotonic() - begin
 
     async def _watch(self, number: int) -> None:
-        reader, writer = await self._ask(number, "/live")
-        self._open.release()
-        try:
-            while line := await reader.readline():
-                if line.startswith(b"data: {") and line.strip() != b"data: {}":
-                    self.told[number] += 1
-                    self._news.set()
-            raise RuntimeError(f"the stream of watcher {number} ended")
-        finally:
-            writer.close()
+        """Follow as a browser does: a stream ends by itself after a while, and the next goes on behind its last id."""
+        path, is_first = "/live", True
+        while True:
+            reader, writer = await self._ask(number, path)
+            if is_first:
+                is_first = False
+                self._open.release()
+            try:
+                while line := await reader.readline():
+                    if line.startswith(b"id: "):
+                        path = f"/live?after={int(line[4:])}"
+                    elif line.startswith(b"data: {") and line.strip() != b"data: {}":
+                        self.told[number] += 1
+                        self._news.set()
+            finally:
+                writer.close()
 
     async def _ask(self, number: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, ssl=self._context, limit=1 << 22)
