@@ -155,7 +155,8 @@ def open_adapter(
 def _ask(connection: Stream, request: Request, kind: type[A]) -> A:
     reader = FrameReader()
     try:
-        connection.sendall(encode_frame(encode(request)))
+        with contextlib.suppress(ConnectionError):  # who refuses may have hung up already: what he said can be read
+            connection.sendall(encode_frame(encode(request)))
         payloads: list[bytes] = []
         while not payloads:
             data = connection.recv(_READ_BYTES)
