@@ -19,7 +19,7 @@ from qemu.scene import DEADLINE_S, Scene
 from qemu.system import (
     boot_state,
     runs,
-    wait_for_audit,
+    wait_for_event,
     wait_until_connected,
 )  # fmt: skip
 
@@ -94,4 +94,4 @@ def test_bad_system_falls_back_and_the_gatemanager_shows_why(kept_scene: Scene, 
         # Who it is and whom it trusts was kept, or it would not come so far.
         wait_until_connected(kept_scene)
         sys.stdout.write(f"{version}: connected after {time.monotonic() - begin:.0f} s\n")
-        wait_for_audit(kept_scene, f"because of {why}")
+        wait_for_event(kept_scene, f"because of {why}")

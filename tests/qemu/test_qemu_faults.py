@@ -12,7 +12,7 @@ import pytest
 from qemu import updates
 from qemu.gateway import DATA_OFFSET, MACHINE, TABLE_OFFSET
 from qemu.scene import DEADLINE_S, Scene
-from qemu.system import SLOTS, booted, came_up, configuration, runs, wait_for_audit
+from qemu.system import SLOTS, booted, came_up, configuration, runs, wait_for_event
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -49,7 +49,7 @@ def test_hung_daemon_is_restarted_with_the_unit_when_the_data_partition_is_full(
     came_up(connected, *before)
     assert run("cat /run/gatelink/data").startswith("full: ")
     assert configuration(connected) == kept
-    wait_for_audit(connected, "data partition: full")
+    wait_for_event(connected, "data partition: full")
     run("rm /data/fill; sync")
 
 
