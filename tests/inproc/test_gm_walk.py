@@ -28,7 +28,6 @@ from gm_server.acts import appliances, claims, devices, domains, grants, groups,
 from gm_server.acts.appliances import ApplianceChange
 from gm_server.acts.devices import NewDevice, ServicePorts
 from gm_server.acts.grants import NewGrant
-from gm_server.acts.relays import NewRelay
 from gm_server.acts.users import NewUser
 from gm_server.api.resources import ENDPOINTS
 from gm_server.appliances import rollouts
@@ -118,10 +117,8 @@ class Things:
         match kind:
             case "word":
                 return name
-            case "press1":
-                return world.appliance
-            case "plc":
-                return world.device
+            case "press1" | "plc":
+                return world.appliance if kind == "press1" else world.device
             case "held":
                 query = select(Grant.id).join(User, User.id == Grant.user_id)
                 return session.scalars(query.where(User.name == "holder", Grant.revoked_at.is_(None))).first() or ""
@@ -147,9 +144,9 @@ class Things:
             case "grant":
                 return grants.add_grant(session, by, NewGrant(user="tundra-worker", appliance=world.appliance), now).id
             case "relay":
-                device = self._make(session, "device", name, now)
-                new_relay = NewRelay(name=name, direction="push", device=device, user="tundra-worker", port=1883)
-                return relays.add_relay(session, by, new_relay, now).id
+                fields: Any = {"name": name, "device": self._make(session, "device", name, now), "user": world.user}
+                push = relays.NewRelay(**fields, direction="push", port=1883)
+                return relays.add_relay(session, by, push, now).id
             case "claim":
                 owner = appliances.add_appliance(session, by, world.inner, name, now).id
                 return claims.create_claim(session, by, owner, SENDER, 7, now).id
@@ -226,8 +223,7 @@ class Things:
             raise AssertionError(kind)
         session.add(record)
         session.flush()
-        made: str = record.id
-        return made
+        return str(record.id)
 
 
 class Answer(msgspec.Struct):

@@ -53,6 +53,8 @@ _AFTER_LOGIN = {
         "ping",
         "pong",
         "watch-tree",
+        "watch-relays",
+        "relay-states",
         "request-access",
     },
 }

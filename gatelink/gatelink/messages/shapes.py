@@ -56,7 +56,7 @@ class LineSettings(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """Of a permanent relay: TCP that a device opens to the SM's machine side is carried to the PC's end of the tunnel."""
+    """Of a permanent relay: TCP that a device opens to the SM is carried to the PC's end of the tunnel."""
 
     relay_id: Identifier
     port: Annotated[int, Meta(ge=1, le=65535)]

@@ -95,7 +95,7 @@ class AccessDecided(Message, frozen=True):
 
 
 class WatchRelays(Message, frozen=True):
-    """Says that this LM carries its user's permanent relays; answered with Done, then Relays, now and at each change."""
+    """Says that this LM carries its user's permanent relays: Done, then Relays, now and at each change."""
 
     request_id: RequestId
 
