@@ -150,7 +150,8 @@ useradd --create-home bob
 cp /root/tunnel.py /home
 wait_for() { n=0; until "$@"; do n=$((n+1)); test $n -lt 1200; sleep 0.1; done; }
 main() { systemctl show --property=MainPID --value gatelink-lm; }
-is_new() { test "$(main)" != 0 && test "$(main)" != "$first" && test -S /run/gatelink-lm/service.sock; }
+state() { systemctl show --property=NRestarts --property=SubState --value gatelink-lm | tr '\\n' ' '; }
+is_back() { test "$(state)" = "1 running " && test -S /run/gatelink-lm/service.sock; }
 wait_for test -S /run/gatelink-lm/service.sock
 systemctl is-enabled gatelink-lm
 systemctl is-active gatelink-lm
@@ -163,9 +164,8 @@ exec 3>/tmp/hold
 wait_for grep -q open /tmp/ann
 ip -4 route
 grep plc /etc/hosts
-first=$(main)
-kill -9 $first
-wait_for is_new
+kill -9 $(main)
+wait_for is_back
 echo killed
 ip -4 route
 cat /etc/hosts
