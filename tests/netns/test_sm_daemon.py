@@ -323,7 +323,7 @@ def test_unit_is_adopted_when_it_trusts_on_first_use(system: System, stranger: S
     ("arguments", "words"),
     [
         (["enrol", "--claim", "nonsense"], "this is no claim"),
-        (["enrol", "--claim", "gli1_AAAA"], "an SM takes a claim"),
+        (["enrol", "--claim", "gli1_AAAA"], "a SiteManager takes a claim"),
         (["enrol", "--claim-file", "/no/such/file"], "cannot read the claim"),
         (["enrol", "--gm", "http://x"], "host name or IP address"),
         (["enrol", "--gm", "192.0.2.77"], "no way to the GateManager"),

@@ -16,7 +16,7 @@ from gm_server.web.texts import Texts, best_language, languages, parse, texts_in
 
 TEMPLATES = sorted((HERE / "templates").rglob("*.html"))
 NO_LANGUAGE = re.compile(
-    r"UTC|TCP|SMPP|POST|GET|PUT|[sl]m enrol|gm (backup|restore) gatelink-backup\.bin"
+    r"UTC|TCP|SMPP|POST|GET|PUT|sm enrol|lm redeem|gm (backup|restore) gatelink-backup\.bin"
     r"|s7 vnc|\{\"to\".*\}|https://sms\.example\.com/send|Authorization: Bearer \{secret\}|/dev/ttyUSB0"
 )
 """What is the same in every language: commands, protocols, examples."""
