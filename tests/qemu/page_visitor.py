@@ -18,7 +18,7 @@ _PATIENCE_S = 900.0
 
 def main(url: str, word: str, path: str, query: str = "") -> int:
     """0 when the page took the file."""
-    with httpx.Client(base_url=url, verify=False, timeout=180.0, follow_redirects=True) as client:  # noqa: S501
+    with httpx.Client(base_url=url, verify=False, timeout=1800.0, follow_redirects=True) as client:  # noqa: S501
         page = client.post("/login", data={"password": word})
         if "/password" in str(page.url):
             chosen = {"csrf": _between(page.text, 'name="csrf" value="'), "password": PASSWORD, "again": PASSWORD}
